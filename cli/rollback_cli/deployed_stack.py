@@ -1,10 +1,13 @@
 """The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
+from rollback_cli.saved_outputs import load_outputs, save_outputs
 from rollback_cli.shell import names_cache
 from rollback_cli.shell.aws_session import AwsSession, make_client
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
     from rollback.domain.rollback import Rollback
     from rollback.domain.settings.environment import Settings
-    from rollback.errors import InvalidRequest
+    from rollback.errors import ExternalServiceError, InvalidRequest
     from rollback.ports.all_ports import AllPorts
     from rollback.resources.database.probe import DatabaseProbe
 
@@ -88,17 +91,44 @@ def stack_name(environment: str) -> str:
 
 
 def find_deployment(environment: str) -> DeployedStack:
-    """Read the outputs of an environment's rollback stack.
+    """Read the outputs of an environment's rollback stack, and keep a copy of them on this machine.
+
+    While CloudFormation refuses or gives no answer, the copy of an earlier command is used, and its age is printed.
 
     Raises:
         InvalidRequest: the stack doesn't exist, or is of another version.
-        ExternalServiceError: AWS doesn't answer (credentials, region, network).
+        ExternalServiceError: AWS doesn't answer (credentials, region, network), and there is no copy of the outputs.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from rollback.errors import CallRefused, ExternalServiceError, RefusalKind  # noqa: PLC0415
 
     name = stack_name(environment)
     try:
-        pages = make_client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
+        outputs = _read_outputs(environment, name)
+    except ExternalServiceError as failure:
+        if isinstance(failure, CallRefused) and failure.kind is RefusalKind.CREDENTIALS:
+            raise
+        return _from_copy(name, failure)
+    deployment = from_outputs(outputs, name)
+    save_outputs(name, outputs)
+    names_cache.remember(
+        environment, account=_account_in(deployment.topic_arn), services=deployment.settings.service_names
+    )
+    return deployment
+
+
+def _read_outputs(environment: str, name: str) -> dict[str, Any]:
+    """Ask CloudFormation for the outputs of a stack.
+
+    Raises:
+        InvalidRequest: the stack doesn't exist.
+        ExternalServiceError: CloudFormation refuses, or gives no answer.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        # Without an answer the saved copy of the outputs is used, so that nothing waits for minutes.
+        client = make_client("cloudformation", read_timeout=10)
+        pages = client.get_paginator("describe_stacks").paginate(StackName=name)
         stacks = [stack for page in pages for stack in page["Stacks"]]
     except (BotoCoreError, ClientError) as error:
         from rollback.adapters.aws.errors import aws_call  # noqa: PLC0415
@@ -107,11 +137,31 @@ def find_deployment(environment: str) -> DeployedStack:
             raise _no_stack(environment, name) from error
         with aws_call("DescribeStacks", name):
             raise
-    deployment = from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
-    names_cache.remember(
-        environment, account=_account_in(deployment.topic_arn), services=deployment.settings.service_names
-    )
-    return deployment
+    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}
+
+
+def _from_copy(name: str, failure: "ExternalServiceError") -> DeployedStack:
+    """Use the outputs that an earlier command saved, and say so.
+
+    Raises:
+        ExternalServiceError: this machine has no copy for the account, region and endpoint.
+    """
+    from rollback.errors import CallRefused, ExternalServiceError  # noqa: PLC0415
+    from rollback_cli.terminal_text import make_console, print_paragraph  # noqa: PLC0415
+
+    saved = load_outputs(name)
+    if saved is None and isinstance(failure, CallRefused):
+        raise failure
+    if saved is None:
+        raise ExternalServiceError(
+            f"{failure}; and no earlier command on this machine saved the outputs of stack {name} for this account and "
+            "region. Run the command on a machine that has used `rollback` for this environment, or roll back with "
+            "`aws ecs update-service --cluster CLUSTER --service SERVICE --task-definition ARN`"
+        ) from failure
+    age = saved.describe_age(datetime.now(UTC))
+    print_paragraph(f"CloudFormation can't be asked, so this command uses {age}", make_console(stderr=True))
+    print_paragraph(f"CloudFormation's answer: {failure}", make_console(stderr=True))
+    return from_outputs(saved.outputs, name)
 
 
 def _no_stack(environment: str, name: str) -> "InvalidRequest":
@@ -149,7 +199,7 @@ def _account_in(arn: str) -> str:
     return parts[4] if len(parts) > 5 else ""
 
 
-def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
+def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     """Parse the outputs of a rollback stack.
 
     Raises:

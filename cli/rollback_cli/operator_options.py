@@ -21,6 +21,9 @@ SkipConfirmation = Annotated[bool, typer.Option("--yes", help="don't ask for con
 DryRun = Annotated[bool, typer.Option(help="plan and report; change nothing")]
 RollbackReason = Annotated[str, typer.Option(help="why; recorded with the rollback")]
 InProcess = Annotated[bool, typer.Option("--direct", help="run the steps in this process, without Step Functions")]
+DecideInProcess = Annotated[
+    bool, typer.Option("--direct", help="store the decision from this process, without the function approve")
+]
 
 
 def make_operator(reason: str) -> "Operator":

@@ -2,8 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -14,7 +12,7 @@ from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.releases.release_names import find_release
 from rollback.domain.request import Request, RollbackType, parse_request
-from rollback.domain.rollback import Rollback, service_of
+from rollback.domain.rollback import Rollback
 from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.identity.candidates import find_releases_by_name
 from rollback.leases.holder import describe_holder, find_live_lease
@@ -22,13 +20,12 @@ from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.text import quoted
-from rollback.workflow.runner import Cursor
-from rollback_cli import deployed_stack, direct_mode, requester
+from rollback_cli import deployed_stack, requester
+from rollback_cli.direct.follow import follow_directly
 from rollback_cli.display import print_report
 from rollback_cli.progress.follow import follow, pause, remember_rollback, stop_watching_on_interrupt
 from rollback_cli.shell.aws_session import make_client
-from rollback_cli.shell.common_options import common_options
-from rollback_cli.shell.exit_codes import ExitCode, exit_code_of
+from rollback_cli.shell.exit_codes import exit_code_of
 from rollback_cli.sign_proof import with_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
 
@@ -62,18 +59,14 @@ def start_and_follow(
         _confirm(request, deployment.ports(), yes=yes)
     console = make_console()
     if in_process:
-        with _stop_on_interrupt(environment):
-            cursor = direct_mode.run_directly(
-                fields, deployment.ports(), lambda c: _print_cursor(console, c), add_proof=with_proof
-            )
-        rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+        rollback = follow_directly(fields, request.service, deployment)
     else:
         name = f"cli-{uuid.uuid4()}"
         if not wait:
             _start_only(console, deployment, with_proof(fields, name), name)
             return
         rollback = run_in_step_functions(console, deployment, with_proof(fields, name), name)
-    print_report(console, rollback, deployment.settings)
+        print_report(console, rollback, deployment.settings)
     raise typer.Exit(exit_code_of(rollback))
 
 
@@ -118,27 +111,6 @@ def _refuse_unknown_version(request: Request, ports: AllPorts) -> None:
         f"release {quoted(name)} of {request.service} is not known: {reason}; run `rollback versions ENV` to list the "
         "releases; nothing was changed"
     )
-
-
-@contextmanager
-def _stop_on_interrupt(environment: str) -> Iterator[None]:
-    """Turn Ctrl-C in direct mode into exit code 130: no other process runs the steps."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        console = make_console(stderr=True)
-        print_paragraph(
-            "stopped: this process ran the steps of the rollback. Once its lease has expired, the janitor concludes "
-            "the rollback",
-            console,
-        )
-        print_paragraph(f"next: rollback status {environment}", console)
-        raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
-
-
-def _print_cursor(console: Console, cursor: Cursor) -> None:
-    if not common_options.is_quiet:
-        print_paragraph(f"{cursor.next.replace('_', ' '):9} {cursor.summary}", console)
 
 
 def run_in_step_functions(
@@ -188,7 +160,12 @@ def _wait_until_recorded(arn: str, ports: AllPorts) -> tuple[str, str]:
         key = ports.ledger.find_by_execution(arn)  # after the description: an ended execution has written its rollback
         if key is not None:
             return key
-        if execution["status"] not in ("RUNNING", "SUCCEEDED"):
+        if execution["status"] == "SUCCEEDED":
+            raise ExternalServiceError(
+                f"execution {arn} has ended, but the ledger has no record of it; `rollback history ENV` lists the "
+                "rollbacks"
+            )
+        if execution["status"] != "RUNNING":
             failure = ExecutionFailure.read(execution.get("error"), execution.get("cause"))
             raise ExternalServiceError(
                 f"execution {arn} ended as {execution['status']} before the rollback was recorded: {failure.text}"

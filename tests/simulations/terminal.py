@@ -12,8 +12,9 @@ from simulations.service import Simulation
 from support.builders import SERVICE
 
 from rollback.ports.all_ports import AllPorts
-from rollback_cli import deployed_stack, direct_mode, health_check, requester
+from rollback_cli import deployed_stack, health_check, requester
 from rollback_cli.deployed_stack import DeployedStack
+from rollback_cli.direct import conclude, run
 from rollback_cli.main import main
 from rollback_cli.progress import follow
 
@@ -62,7 +63,7 @@ class Terminal:
 def terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[Simulation], Terminal]:
-    monkeypatch.setenv("ROLLBACK_CACHE", str(tmp_path / "names.json"))
+    monkeypatch.setenv("ROLLBACK_CACHE_DIR", str(tmp_path))
 
     def at(simulation: Simulation) -> Terminal:
         def find_deployment(environment: str) -> DeployedStack:
@@ -73,8 +74,8 @@ def terminal(
 
         monkeypatch.setattr(deployed_stack, "find_deployment", find_deployment)
         monkeypatch.setattr(requester, "requester_name", lambda: "ann@desk")
-        for name in ("wait_until_concluded", "run_directly"):
-            monkeypatch.setattr(direct_mode, name, partial(getattr(direct_mode, name), sleep=sleep))
+        monkeypatch.setattr(conclude, "wait_until_concluded", partial(conclude.wait_until_concluded, sleep=sleep))
+        monkeypatch.setattr(run, "run_directly", partial(run.run_directly, sleep=sleep))
         monkeypatch.setattr(follow, "pause", lambda: sleep(1))
         monkeypatch.setattr(health_check, "check_health", partial(health_check.check_health, sleep=sleep))
         return Terminal(simulation, capsys, monkeypatch)

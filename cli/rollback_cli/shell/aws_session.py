@@ -32,14 +32,28 @@ class AwsSession:
         """Return the credentials; None: there are none."""
         return self._session.get_credentials()
 
+    @property
+    def region_name(self) -> str | None:
+        """Return the region; None: there is none."""
+        region: str | None = self._session.get_config_variable("region")
+        return region
 
-def make_client(service: str) -> Any:
-    """Make a client of a service, with the default credentials and region."""
+
+def make_client(service: str, read_timeout: float = 60, attempts: int = 3) -> Any:
+    """Make a client of a service, with the default credentials and region.
+
+    Args:
+        service: name of the service.
+        read_timeout: limit of one answer in seconds.
+        attempts: most attempts of one call.
+    """
     from botocore.config import Config  # noqa: PLC0415
 
     # A dead network is told within a minute. Every call that the command makes by itself may be sent twice: it reads,
     # or it has a name or a nonce of its own.
-    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 3})
+    config = Config(
+        connect_timeout=5, read_timeout=read_timeout, retries={"mode": "standard", "total_max_attempts": attempts}
+    )
     return AwsSession().client(service, config=config)
 
 

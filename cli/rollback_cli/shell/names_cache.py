@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rollback_cli.shell.cache_folder import cache_folder
 from rollback_cli.shell.words import ENVIRONMENTS
 
 _MOST_NAMES = 100  # for each kind, the newest first
@@ -19,10 +20,8 @@ KINDS = ("services", "versions", "rollbacks")
 
 
 def cache_file() -> Path:
-    """Return the file: ROLLBACK_CACHE, or `rollback/names.json` in the user's folder of caches."""
-    given = os.environ.get("ROLLBACK_CACHE")
-    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() may raise
-    return Path(given) if given else Path(folder) / "rollback" / "names.json"
+    """Return the file: `names.json` in the folder of caches."""
+    return cache_folder() / "names.json"
 
 
 def read() -> dict[str, dict[str, Any]]:

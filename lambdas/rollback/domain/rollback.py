@@ -148,6 +148,11 @@ class Rollback(BaseModel):
         default=None,
         description="whether an operator, and not a crash, ended the rollback; None: not ended, or an older version",
     )
+    abandoned_at: AwareDatetime | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="when the janitor found the process of a direct rollback dead, and began to conclude it",
+    )
     plan: Plan | None = None
     approval: Approval | None = Field(default=None, description="set once the plan needs an approval")
     supersedes: tuple[str, ...] = Field(

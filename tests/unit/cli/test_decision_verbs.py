@@ -177,3 +177,25 @@ def test_a_person_without_credentials_decides_nothing(terminal: At, monkeypatch:
     assert desk.type("approve", "production", desk.rollback.id, *REASON) != 0
     assert "there are no credentials" in " ".join(desk.type.said.split())
     assert desk.payloads == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_direct_decision_is_stored_without_the_function_and_with_the_verified_name(
+    terminal: At, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    desk = Desk(terminal, monkeypatch)
+    desk.failure = "the function is broken"
+    assert desk.type(verb, "production", desk.rollback.id, *REASON, "--direct") == 0
+    decision = desk.decision()
+    assert decision is not None
+    assert (decision.kind, decision.by, decision.is_verified) == (VERBS[verb], BEN, True)
+    assert desk.payloads == []
+
+
+def test_a_direct_decision_of_a_person_who_is_no_approver_is_refused(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(terminal, monkeypatch, ApprovalPolicy(approvers=("arn:aws:iam::*:role/Lead",)))
+    assert desk.type("approve", "production", desk.rollback.id, *REASON, "--direct") == 2
+    assert "is no approver" in desk.type.said
+    assert desk.decision() is None

@@ -18,7 +18,7 @@ from rollback.operations.pause_abort_unlock import abort, pause
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.workflow.route import Step
-from rollback_cli import direct_mode
+from rollback_cli.direct import conclude
 
 REASON = ("--reason", "the database is being moved")
 
@@ -164,9 +164,7 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
 def test_the_status_lists_every_obstacle_to_a_rollback(terminal: At) -> None:
     simulation, rollback = start_simulation_at_zero()
     abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), simulation.ports)
-    direct_mode.wait_until_concluded(
-        rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds)
-    )
+    conclude.wait_until_concluded(rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds))
     pause(SERVICE, Operator(name="ann@desk", reason="the [database] is being moved"), simulation.ports)
     simulation.images.missing.add(image("v1"))
     simulation.services.container_insights = False

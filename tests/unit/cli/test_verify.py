@@ -13,7 +13,7 @@ from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ProbeResult
-from rollback_cli.verbs.rollbacks import verify
+from rollback_cli.direct import follow
 
 HEALTH = "http://api.test/health"
 BROKEN = ProbeResult(status=500, seconds=0.01)
@@ -148,7 +148,7 @@ def test_the_start_of_a_rollback_carries_a_proof_of_who_starts_it(
         proven.append((given["trigger"], execution))
         return given
 
-    monkeypatch.setattr(verify, "with_proof", add_proof)
+    monkeypatch.setattr(follow, "with_proof", add_proof)
     type_("verify", "production", "--rollback-on-failure", "--direct")
     (rollback,) = simulation.ledger.history(SERVICE)
     assert proven == [(Trigger.HEALTH_CHECK, rollback.execution)]

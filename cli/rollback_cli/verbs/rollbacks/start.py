@@ -43,6 +43,12 @@ def start(
     reason: RollbackReason = "",
     wait: Annotated[bool, typer.Option(help="watch the rollback to its end, or only start it")] = True,
     in_process: InProcess = False,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="with --direct, while DynamoDB is down: deploy --task-definition")
+    ] = False,
+    task_definition: Annotated[
+        str | None, typer.Option(help="with --no-ledger: ARN of the task definition to deploy")
+    ] = None,
 ) -> None:
     """Roll a service, its database, or both back to the last known good release, or to a named one.
 
@@ -65,6 +71,13 @@ def start(
     }
     if in_process and not wait:
         raise typer.BadParameter("--direct runs the steps in this process: leave --no-wait out")
+    if no_ledger or task_definition is not None:
+        # Takes a second; a typo needs none.
+        from rollback_cli.direct.start_without_ledger import require_options, start_without_ledger  # noqa: PLC0415
+
+        require_options(options, task_definition, in_process=in_process, no_ledger=no_ledger)
+        start_without_ledger(environment, service, task_definition, dry_run=dry_run, yes=yes)
+        return
     from rollback_cli.start_and_follow import start_and_follow  # noqa: PLC0415 - takes a second; a typo needs none
 
     start_and_follow(environment, options, in_process=in_process, yes=yes, wait=wait)

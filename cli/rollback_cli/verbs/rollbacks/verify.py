@@ -8,14 +8,15 @@ from rich.console import Console
 
 from rollback.check import Check, Verdict
 from rollback.domain.health_check import build_input
-from rollback.domain.rollback import Outcome, Rollback, service_of
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import RollbackError
 from rollback.text import one_line
 from rollback.verification.checks.evidence_keys import failing
 from rollback.verification.verdict_rules import HealthVerdict
-from rollback_cli import deployed_stack, direct_mode, health_check, requester
+from rollback_cli import deployed_stack, health_check, requester
 from rollback_cli.deployed_stack import DeployedStack
+from rollback_cli.direct.follow import follow_directly
 from rollback_cli.display import print_report
 from rollback_cli.health_check import SETTLED_CHECK, HealthCheckOptions, HealthCheckResult
 from rollback_cli.operator_options import Environment, InProcess, Service
@@ -148,20 +149,19 @@ def _roll_back(
     failed = tuple(failing(result.checks))
     given = build_input(service.name, deployment_id, ports.clock.now(), failed, requester.requester_name())
     if in_process:
-        cursor = direct_mode.run_directly(
-            given, ports, lambda c: print_paragraph(f"{c.next:9} {c.summary}", console), add_proof=with_proof
-        )
-        return _report(console, ports.ledger.read(service_of(cursor.rollback_id), cursor.rollback_id), deployment)
+        rollback = follow_directly(given, service.name, deployment, is_on_stderr=console.stderr)
+        return _code_and_rollback(rollback)
     # A name of one execution only: a job that runs again follows the first job's rollback.
     digest = hashlib.sha256(f"{service.name} {deployment_id}".encode()).hexdigest()[:24]
     name = f"health-check-{digest}"
     if not follow:
         arn = start_execution(console, deployment, with_proof(given, name), name)
         return FAILED, {"rollback": StartedRollback(execution=arn, id=None, outcome=None)}
-    return _report(console, run_in_step_functions(console, deployment, with_proof(given, name), name), deployment)
-
-
-def _report(console: Console, rollback: Rollback, deployment: DeployedStack) -> tuple[int, dict[str, Any]]:
+    rollback = run_in_step_functions(console, deployment, with_proof(given, name), name)
     print_report(console, rollback, deployment.settings)
+    return _code_and_rollback(rollback)
+
+
+def _code_and_rollback(rollback: Rollback) -> tuple[int, dict[str, Any]]:
     code = FAILED if rollback.outcome is Outcome.SUCCEEDED else NOT_ROLLED_BACK
     return code, {"rollback": StartedRollback.of(rollback)}

@@ -29,7 +29,7 @@ def run(
     base = {
         **inherited,
         "HOME": str(folder),
-        "ROLLBACK_CACHE": str(folder / "names.json"),
+        "ROLLBACK_CACHE_DIR": str(folder),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",

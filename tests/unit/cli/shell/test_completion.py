@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[4]
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that this machine has seen."""
-    monkeypatch.setenv("ROLLBACK_CACHE", str(tmp_path / "names.json"))
+    monkeypatch.setenv("ROLLBACK_CACHE_DIR", str(tmp_path))
     names_cache.remember("qa", services=("api", "worker"), versions=("v1", "v2"), rollbacks=("api-20260301-1",))
     names_cache.remember("production", services=("web",), versions=("v9",), rollbacks=("web-20260301-2",))
 

@@ -59,7 +59,7 @@ READING = ("status", "history", "show", "versions", "metrics", "report", "comple
 
 @pytest.fixture(autouse=True)
 def no_names(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLBACK_CACHE", str(tmp_path_factory.mktemp("names") / "names.json"))
+    monkeypatch.setenv("ROLLBACK_CACHE_DIR", str(tmp_path_factory.mktemp("names")))
 
 
 @contextlib.contextmanager
