@@ -10,7 +10,7 @@ import typer
 from rollback.errors import InvalidRequest, RollbackError
 from rollback_cli.terminal_text import escape_markup, make_console
 from rollback_cli.verbs.development import demo, local
-from rollback_cli.verbs.operations import pause, resume, unfence, unlock
+from rollback_cli.verbs.operations import doctor, pause, resume, unfence, unlock
 from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
 from rollback_cli.verbs.rollbacks import (
     abort,
@@ -49,6 +49,7 @@ app.command("quarantine", rich_help_panel=RELEASES)(quarantine.quarantine)
 app.command("unquarantine", rich_help_panel=RELEASES)(unquarantine.unquarantine)
 app.command("check-deploy", rich_help_panel=RELEASES)(check_deploy.check_deploy)
 app.command("checkpoint", rich_help_panel=RELEASES)(checkpoint.checkpoint)
+app.command("doctor", rich_help_panel=OPERATIONS)(doctor.doctor)
 app.command("pause", rich_help_panel=OPERATIONS)(pause.pause)
 app.command("resume", rich_help_panel=OPERATIONS)(resume.resume)
 app.command("unlock", rich_help_panel=OPERATIONS)(unlock.unlock)
