@@ -69,7 +69,7 @@ def repositories_of(definitions: Iterable[UsedDefinition], place: str) -> tuple[
         definitions: task definitions.
         place: partition of the ARNs.
     """
-    arns = {}
+    arns: dict[str, None] = {}
     for image in (image for definition in definitions for image in definition.images):
         registry, _, rest = image.partition("/")
         parts = registry.split(".")

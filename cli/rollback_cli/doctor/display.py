@@ -1,8 +1,7 @@
 """Print findings: a line of verdict, check and sight, and a line of what to do. Plain text, so that `grep` reads it."""
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
@@ -38,7 +37,7 @@ def summary(findings: Iterable[Finding]) -> str:
     return f"{parts}, {unseen} not looked at" + ("" if is_healthy(counts) else ": a rollback may not work")
 
 
-def is_healthy(counts: Any) -> bool:
+def is_healthy(counts: Mapping[Verdict, int]) -> bool:
     """Report whether nothing failed, and everything was looked at."""
     return counts[Verdict.FAIL] == 0 and counts[Verdict.SKIPPED] == 0
 

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.names import TEST_EVENT, event_source, event_type
@@ -25,7 +26,7 @@ def questions_by_test_event(x: Examination, sleep: Callable[[float], None] = tim
         question(
             Group.TEST_EVENT,
             f"test-event-arrives-{service}",
-            lambda report, service=service: _send(service, x, sleep, report),
+            partial(_send, service, x, sleep),
         )
         for service in x.settings.service_names
     ]

@@ -81,7 +81,8 @@ def _data(service: ServiceSettings, x: Examination, report: Reporter) -> Finding
     if blind:
         return report.failed(f"no data in the last hour: {', '.join(blind)} can't detect an outage", to_do)
     if silent:
-        return report.warned(f"no data in the last hour: {', '.join(silent)}", to_do)
+        seen = f"no data in the last hour: {', '.join(silent)}; rates and latencies need traffic"
+        return report.warned(seen, to_do)
     return report.passed(f"all {len(names)} alarms had data in the last hour")
 
 

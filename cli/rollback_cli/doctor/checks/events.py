@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from rollback.errors import CallRefused
@@ -32,13 +33,10 @@ _SERVICE_RULES = ("on-deployment-failed", "on-deployment-in-progress", "on-deplo
 def event_questions(x: Examination) -> list[Question]:
     """Ask about each rule, about what the rules match, and about both queues."""
     return [
-        *(question(Group.EVENTS, f"rule-{name}", lambda report, name=name: _rule(name, x, report)) for name in RULES),
+        *(question(Group.EVENTS, f"rule-{name}", partial(_rule, name, x)) for name in RULES),
         question(Group.EVENTS, "rules-match-every-alarm", lambda report: _alarms_match(x, report)),
         question(Group.EVENTS, "rules-match-every-service", lambda report: _services_match(x, report)),
-        *(
-            question(Group.EVENTS, f"{name}-are-empty", lambda report, name=name: _queue(name, x, report))
-            for name in QUEUES
-        ),
+        *(question(Group.EVENTS, f"{name}-are-empty", partial(_queue, name, x)) for name in QUEUES),
     ]
 
 
