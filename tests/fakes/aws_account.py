@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+from botocore import xform_name
 from fakes.aws.request_models import check_request
 
 from rollback.domain.settings.environment import SETTINGS_VARIABLE, Settings
@@ -130,108 +131,112 @@ class FakeAccount:
             raise CallRefused(
                 f"AWS refused {operation}", action=f"{service}:{operation}", resource="*", kind=RefusalKind.ACCESS
             )
-        answer: Answer = copy.deepcopy(getattr(self, f"_{service}_{operation}")(**parameters))
+        answer: Answer = copy.deepcopy(getattr(self, f"_{service}_{xform_name(operation)}")(parameters))
         return answer
 
     def items(self, service: str, operation: str, member: str, **parameters: Any) -> list[Any]:
         return list(self.call(service, operation, **parameters)[member])
 
-    def _sts_GetCallerIdentity(self) -> Answer:
+    def _sts_get_caller_identity(self, _: Answer) -> Answer:
         headers = {"date": format_datetime(self.date, usegmt=True)}
         return {"Account": self.account, "Arn": f"arn:aws:sts::{self.account}:assumed-role/operator/me",
                 "ResponseMetadata": {"HTTPHeaders": headers}}  # fmt: skip
 
-    def _cloudformation_DescribeStacks(self, StackName: str) -> Answer:  # noqa: N803
+    def _cloudformation_describe_stacks(self, _: Answer) -> Answer:
         return {"Stacks": [self.stack]}
 
-    def _dynamodb_DescribeTable(self, TableName: str) -> Answer:  # noqa: N803
+    def _dynamodb_describe_table(self, _: Answer) -> Answer:
         return {"Table": self.table}
 
-    def _dynamodb_DescribeContinuousBackups(self, TableName: str) -> Answer:  # noqa: N803
+    def _dynamodb_describe_continuous_backups(self, _: Answer) -> Answer:
         recovery = {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": self.recovery}}
         return {"ContinuousBackupsDescription": recovery}
 
-    def _lambda_GetFunctionConfiguration(self, FunctionName: str) -> Answer:  # noqa: N803
-        return _find(self.functions, FunctionName.removeprefix(f"{self._prefix}-rollback-"))
+    def _lambda_get_function_configuration(self, request: Answer) -> Answer:
+        return _find(self.functions, request["FunctionName"].removeprefix(f"{self._prefix}-rollback-"))
 
-    def _lambda_GetPolicy(self, FunctionName: str) -> Answer:  # noqa: N803
-        policy = self.policies[FunctionName.removeprefix(f"{self._prefix}-rollback-")]
+    def _lambda_get_policy(self, request: Answer) -> Answer:
+        policy = self.policies[request["FunctionName"].removeprefix(f"{self._prefix}-rollback-")]
         if policy is None:
             raise _gone("policy of a function")
         return {"Policy": json.dumps(policy)}
 
-    def _stepfunctions_DescribeStateMachine(self, stateMachineArn: str) -> Answer:  # noqa: N803
-        return _find(self.machines, stateMachineArn.removeprefix(arn("states", f"stateMachine:{self._prefix}-")))
+    def _stepfunctions_describe_state_machine(self, request: Answer) -> Answer:
+        return _find(
+            self.machines, request["stateMachineArn"].removeprefix(arn("states", f"stateMachine:{self._prefix}-"))
+        )
 
-    def _iam_SimulatePrincipalPolicy(
-        self,
-        PolicySourceArn: str,  # noqa: N803
-        ActionNames: list[str],  # noqa: N803
-        ResourceArns: list[str],  # noqa: N803
-        ContextEntries: list[Answer],  # noqa: N803
-    ) -> Answer:
-        role = PolicySourceArn.rsplit("/", 1)[-1]
+    def _iam_simulate_principal_policy(self, request: Answer) -> Answer:
+        role = request["PolicySourceArn"].rsplit("/", 1)[-1]
         results = []
-        for action in ActionNames:
-            is_denied = bool({(role, action), (role, action, ResourceArns[0])} & self.denied)
+        for action in request["ActionNames"]:
+            is_denied = bool({(role, action), (role, action, request["ResourceArns"][0])} & self.denied)
             decision = "implicitDeny" if is_denied else "allowed"
-            results.append({"EvalActionName": action, "EvalResourceName": ResourceArns[0], "EvalDecision": decision})
+            results.append(
+                {"EvalActionName": action, "EvalResourceName": request["ResourceArns"][0], "EvalDecision": decision}
+            )
         return {"EvaluationResults": results}
 
-    def _events_ListRules(self, NamePrefix: str) -> Answer:  # noqa: N803
-        rules = [rule for rule in self.rules.values() if rule["Name"].startswith(NamePrefix)]
+    def _events_list_rules(self, request: Answer) -> Answer:
+        rules = [rule for rule in self.rules.values() if rule["Name"].startswith(request["NamePrefix"])]
         return {"Rules": [{key: value for key, value in rule.items() if key != "targets"} for rule in rules]}
 
-    def _events_ListTargetsByRule(self, Rule: str) -> Answer:  # noqa: N803
-        return {"Targets": next(rule["targets"] for rule in self.rules.values() if rule["Name"] == Rule)}
+    def _events_list_targets_by_rule(self, request: Answer) -> Answer:
+        return {"Targets": next(rule["targets"] for rule in self.rules.values() if rule["Name"] == request["Rule"])}
 
-    def _events_PutEvents(self, Entries: list[Answer]) -> Answer:  # noqa: N803
-        self.events += Entries
-        for entry in Entries:
+    def _events_put_events(self, request: Answer) -> Answer:
+        self.events += request["Entries"]
+        for entry in request["Entries"]:
             self.on_event(entry)
         return {"FailedEntryCount": 0, "Entries": [{"EventId": f"event-{len(self.events)}"}]}
 
-    def _sqs_GetQueueUrl(self, QueueName: str) -> Answer:  # noqa: N803
-        name = QueueName.removeprefix(f"{self._prefix}-rollback-")
+    def _sqs_get_queue_url(self, request: Answer) -> Answer:
+        name = request["QueueName"].removeprefix(f"{self._prefix}-rollback-")
         if name not in self.queues:
-            raise _gone(QueueName)
-        return {"QueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{QueueName}"}
+            raise _gone(request["QueueName"])
+        return {"QueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{request['QueueName']}"}
 
-    def _sqs_GetQueueAttributes(self, QueueUrl: str, AttributeNames: list[str]) -> Answer:  # noqa: N803
-        name = QueueUrl.rsplit("/", 1)[-1].removeprefix(f"{self._prefix}-rollback-")
+    def _sqs_get_queue_attributes(self, request: Answer) -> Answer:
+        name = request["QueueUrl"].rsplit("/", 1)[-1].removeprefix(f"{self._prefix}-rollback-")
         known = {
             "ApproximateNumberOfMessages": str(self.queues[name]),
             "ApproximateNumberOfMessagesNotVisible": "0",
             "Policy": json.dumps(self.queue_policy),
         }
-        return {"Attributes": {attribute: known[attribute] for attribute in AttributeNames}}
+        return {"Attributes": {attribute: known[attribute] for attribute in request["AttributeNames"]}}
 
-    def _sns_ListSubscriptionsByTopic(self, TopicArn: str) -> Answer:  # noqa: N803
-        name = TopicArn.rsplit(":", 1)[-1].removeprefix(f"{self._prefix}-")
+    def _sns_list_subscriptions_by_topic(self, request: Answer) -> Answer:
+        name = request["TopicArn"].rsplit(":", 1)[-1].removeprefix(f"{self._prefix}-")
         return {"Subscriptions": _find(self.subscriptions, name)}
 
-    def _cloudwatch_DescribeAlarms(self, AlarmNames: list[str], AlarmTypes: list[str]) -> Answer:  # noqa: N803
-        composites = [{"AlarmName": name, **alarm} for name, alarm in self.composites.items() if name in AlarmNames]
-        metrics = [alarm for name, alarm in self.metric_alarms.items() if name in AlarmNames]
-        is_composite = AlarmTypes == ["CompositeAlarm"]
+    def _cloudwatch_describe_alarms(self, request: Answer) -> Answer:
+        composites = [
+            {"AlarmName": name, **alarm} for name, alarm in self.composites.items() if name in request["AlarmNames"]
+        ]
+        metrics = [alarm for name, alarm in self.metric_alarms.items() if name in request["AlarmNames"]]
+        is_composite = request["AlarmTypes"] == ["CompositeAlarm"]
         return {"CompositeAlarms": composites if is_composite else [], "MetricAlarms": [] if is_composite else metrics}
 
-    def _elbv2_DescribeTargetGroups(self, TargetGroupArns: list[str]) -> Answer:  # noqa: N803
+    def _elbv2_describe_target_groups(self, request: Answer) -> Answer:
         balancer = arn("elasticloadbalancing", f"loadbalancer/{self.balancer}")
-        return {"TargetGroups": [{"TargetGroupArn": one, "LoadBalancerArns": [balancer]} for one in TargetGroupArns]}
+        return {
+            "TargetGroups": [
+                {"TargetGroupArn": one, "LoadBalancerArns": [balancer]} for one in request["TargetGroupArns"]
+            ]
+        }
 
-    def _ecr_GetLifecyclePolicy(self, registryId: str, repositoryName: str) -> Answer:  # noqa: N803
+    def _ecr_get_lifecycle_policy(self, _: Answer) -> Answer:
         if self.lifecycle is None:
             raise _gone("lifecycle policy")
         return {"lifecyclePolicyText": json.dumps(self.lifecycle)}
 
-    def _ecr_DescribeImages(self, registryId: str, repositoryName: str) -> Answer:  # noqa: N803
+    def _ecr_describe_images(self, _: Answer) -> Answer:
         return {"imageDetails": self.images}
 
-    def _efs_DescribeFileSystems(self, FileSystemId: str) -> Answer:  # noqa: N803
-        if FileSystemId not in self.file_systems:
-            raise _gone(FileSystemId)
-        return {"FileSystems": [{"LifeCycleState": self.file_systems[FileSystemId]}]}
+    def _efs_describe_file_systems(self, request: Answer) -> Answer:
+        if request["FileSystemId"] not in self.file_systems:
+            raise _gone(request["FileSystemId"])
+        return {"FileSystems": [{"LifeCycleState": self.file_systems[request["FileSystemId"]]}]}
 
 
 _KINDS = ("degraded", "outage")
