@@ -45,6 +45,13 @@ class UsedDefinition:
         )
         return tuple(str(option["awslogs-group"]) for option in options if option.get("awslogs-group"))
 
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """S3 buckets of the containers' environment files."""
+        containers = (self.content or {}).get("containerDefinitions", ())
+        files = (str(file["value"]) for container in containers for file in container.get("environmentFiles", ()))
+        return tuple(dict.fromkeys(file.split(":::", 1)[-1].partition("/")[0] for file in files))
+
 
 def definitions_in_use(service: ServiceSettings, ports: AllPorts) -> tuple[UsedDefinition, ...]:
     """Read the running definition and those of the standing plan's targets.

@@ -45,6 +45,7 @@ class ServiceResources:
     roles: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     log_groups: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def _promote(r: Resources) -> Iterator[Need]:
     )
     yield Need(("ecs:DescribeClusters",), tuple(r.arn("ecs", f"cluster/{name}") for name in r.clusters()))
     yield Need(("iam:GetRole",), _roles(r))
+    buckets = dict.fromkeys(bucket for s in r.services for bucket in s.buckets)
+    yield Need(("s3:ListBucket",), tuple(f"arn:{r.place.partition}:s3:::{bucket}" for bucket in buckets))
     yield Need(("secretsmanager:DescribeSecret",), (r.arn("secretsmanager", "secret:any-AbCdEf"),))
     yield from _invoke_database(r)
 

@@ -57,5 +57,6 @@ def _resources_of_service(name: str, x: Examination) -> ServiceResources:
         service=service,
         roles=tuple(dict.fromkeys(role for definition in definitions for role in definition.roles)),
         repositories=repositories_of(definitions, x.place.partition),
+        buckets=tuple(dict.fromkeys(bucket for definition in definitions for bucket in definition.buckets)),
         log_groups=tuple(dict.fromkeys(group for definition in definitions for group in definition.log_groups)),
     )

@@ -292,7 +292,9 @@ FAULTS: dict[str, tuple[Plant, str, Verdict, str]] = {
     "Neon branch unprotected": (unprotected, "neon-branch-is-protected", WARN, "is not protected"),
     "Neon role unknown": (unknown_role, "neon-address-is-direct-and-known", FAIL, "gives no connection URI"),
     "database never observed": (never_observed, "database-was-observed", WARN, "never observed"),
-    "no page arrives": (change("subscriptions.rollbacks-critical", []), "pages-reach-a-person", FAIL, "no subscription"),
+    "no page arrives": (
+        change("subscriptions.rollbacks-critical", []), "pages-reach-a-person", FAIL, "has no subscription",
+    ),
     "page not confirmed": (only_pending("rollbacks-critical"), "pages-reach-a-person", FAIL, "none of 1"),
     "report not confirmed": (only_pending("rollbacks"), "reports-reach-a-person", WARN, "none of 1"),
 }  # fmt: skip
