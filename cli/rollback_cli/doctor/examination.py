@@ -1,4 +1,4 @@
-"""What the checks look at: the deployed stack, the product's own ports, and AWS's API."""
+"""Access of all checks: the deployed stack, the product's own ports, and AWS's API."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ class StoredImage:
 
 
 class Fate(StrEnum):
-    """What a lifecycle policy does to an image."""
+    """Effect of a lifecycle policy on an image."""
 
     KEPT = "kept"  # no rule expires it
     LATER = "later"  # a rule expires it, when time has passed or more images were pushed
@@ -34,7 +34,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Expiry:
-    """What happens to an image, and why, in words."""
+    """Effect on one image, with the deciding rule in words."""
 
     fate: Fate
     reason: str

@@ -12,7 +12,7 @@ from rollback_cli.doctor.aws_api import is_gone
 from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
 
-# Rule → its targets; `tests/constructs/test_doctor_expectations.py` compares the table with the templates.
+# Rule → its targets; `tests/constructs/doctor/test_doctor_expectations.py` compares the table with the templates.
 RULES: Mapping[str, tuple[str, ...]] = {
     "on-alarm": ("workflow",),
     "on-deployment-failed": ("workflow",),
