@@ -1,8 +1,11 @@
 """`rollback doctor` on a deployed environment: healthy, then with one planted fault after another."""
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 import pytest
@@ -15,11 +18,13 @@ from rollback.check import Verdict
 from rollback.domain.releases.release import ReleaseState
 from rollback_cli.deployed_stack import stack_name
 from rollback_cli.doctor.aws_api import BotoApi
-from rollback_cli.doctor.diagnose import all_questions, answer
+from rollback_cli.doctor.diagnose import all_questions, answer, diagnose
 from rollback_cli.doctor.examination import Examination
 from rollback_cli.doctor.finding import Finding
 
 pytestmark = pytest.mark.e2e
+
+DOCS = Path(__file__).parents[3] / "docs" / "doctor.md"
 
 # Fault → the check that finds it, and a text in what the check saw.
 PLANTS: dict[str, tuple[Plant, str, str]] = {
@@ -107,6 +112,28 @@ def test_the_doctor_finds_the_fault_and_its_repair(healthy: DeployedEnvironment,
         found = objections(ask(check, healthy))
         assert any(text in line for line in found), found
     assert not objections(ask(check, healthy))
+
+
+def test_the_documented_policy_is_enough_for_every_look(healthy: DeployedEnvironment) -> None:
+    (policy,) = re.findall(r"```json\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    iam, role = healthy.client("iam"), "operator-with-the-documented-policy"
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=policy)
+    keys = healthy.client("sts").assume_role(RoleArn=arn, RoleSessionName="doctor")["Credentials"]
+    session = boto3.Session(
+        keys["AccessKeyId"],
+        keys["SecretAccessKey"],
+        keys["SessionToken"],
+        region_name=healthy.client("iam").meta.region_name,
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+        patched.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+        patched.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+        looked = replace(examination(healthy, session), ports=healthy.deployed.ports())
+        findings = diagnose(looked)
+    assert not [f"{f.check}: {f.seen}" for f in findings if f.verdict in (Verdict.FAIL, Verdict.SKIPPED)]
 
 
 def test_an_environment_without_a_stack_is_said_in_one_finding(

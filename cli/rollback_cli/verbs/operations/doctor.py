@@ -64,11 +64,15 @@ def examine(environment: str, *, with_test_event: bool = False) -> list[Finding]
         deployment=deployment,
         ports=deployment.ports(),
         aws=BotoApi(),
-        now=lambda: datetime.now(UTC),
+        now=_now,
         count_neon_projects=lambda: _count_neon_projects(deployment),
     )
     findings = diagnose(examination)
     return [*findings, *(answer_all(questions_by_test_event(examination)) if with_test_event else [])]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _count_neon_projects(deployment: DeployedStack) -> int:
