@@ -51,7 +51,7 @@ def _send(service: str, x: Examination, sleep: Callable[[float], None], report: 
 
 
 def _entry(service: str, x: Examination) -> dict[str, str]:
-    detail = {"environment": x.environment, "service": service, "reason": "rollback doctor --send-test-event"}
+    detail = {"environment": x.environment, "service": service, "reason": "a test by rollback doctor"}
     return {
         "Source": event_source(x.settings.application),
         "DetailType": event_type(TEST_EVENT),

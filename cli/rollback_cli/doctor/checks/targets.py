@@ -43,7 +43,8 @@ def _mode(service: ServiceSettings, x: Examination, report: Reporter) -> Finding
     pause = x.ports.ledger.pause(service.name)
     if pause is not None:
         return report.failed(
-            f"automatic rollbacks are paused: {pause.reason}", f"run `rollback resume {x.environment} --reason '…'`"
+            f"automatic rollbacks are paused: {pause.reason}",
+            f"run `rollback resume {x.environment} --service {service.name} --reason '…'`",
         )
     mode = x.settings.policy.mode
     if mode != "act":
@@ -56,7 +57,7 @@ def _target(service: ServiceSettings, x: Examination, report: Reporter) -> Findi
     if plan is None or not plan.targets:
         return report.failed(
             "no release is promoted: there is no target",
-            f"let a release bake, or promote the running release: `rollback promote {x.environment}`",
+            f"let a release bake, or promote the running release: `rollback promote {x.environment} --service {service.name}`",
         )
     view = x.ports.services.describe(service)
     running = running_fingerprint(view, service, x.ports)
@@ -69,7 +70,7 @@ def _target(service: ServiceSettings, x: Examination, report: Reporter) -> Findi
             f"{plan.targets[0].release.version} runs, and is the only promoted release: the next release can go back",
             "nothing, until the next release is deployed",
         )
-    to_do = f"correct what is missing, or promote another release: `rollback promote {x.environment} --version …`"
+    to_do = f"correct what is missing, or promote another release: `rollback promote {x.environment} --service {service.name} --version …`"
     return report.failed(f"{newest.release.version} is not ready: {newest.why_not_ready}", to_do)
 
 
