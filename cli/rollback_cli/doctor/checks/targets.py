@@ -54,10 +54,11 @@ def _mode(service: ServiceSettings, x: Examination, report: Reporter) -> Finding
 
 def _target(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
     plan = read_standing_plan(service.name, x.ports)
+    promote = f"rollback promote {x.environment} --service {service.name}"
     if plan is None or not plan.targets:
         return report.failed(
             "no release is promoted: there is no target",
-            f"let a release bake, or promote the running release: `rollback promote {x.environment} --service {service.name}`",
+            f"let a release bake, or promote the running release: run {promote}",
         )
     view = x.ports.services.describe(service)
     running = running_fingerprint(view, service, x.ports)
@@ -70,7 +71,7 @@ def _target(service: ServiceSettings, x: Examination, report: Reporter) -> Findi
             f"{plan.targets[0].release.version} runs, and is the only promoted release: the next release can go back",
             "nothing, until the next release is deployed",
         )
-    to_do = f"correct what is missing, or promote another release: `rollback promote {x.environment} --service {service.name} --version …`"
+    to_do = f"correct what is missing, or promote another release: run {promote} --version …"
     return report.failed(f"{newest.release.version} is not ready: {newest.why_not_ready}", to_do)
 
 
