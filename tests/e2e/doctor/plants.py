@@ -132,7 +132,7 @@ def container_insights_off(live: DeployedEnvironment) -> Iterator[None]:
     ecs, cluster = live.client("ecs"), live.service.cluster
 
     def switch(value: str) -> None:
-        ecs.update_cluster_settings(cluster=cluster, settings=[{"name": "containerInsights", "value": value}])
+        ecs.update_cluster(cluster=cluster, settings=[{"name": "containerInsights", "value": value}])
 
     switch("disabled")
     try:

@@ -11,6 +11,8 @@ from support.builders import NOW, SERVICE
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import InvalidRequest
+from rollback.rendering.markdown import render_markdown
+from rollback.stored_report.channel import current_document
 from rollback.workflow.route import Step, entrance, next_step
 
 
@@ -113,3 +115,13 @@ def test_a_test_event_for_something_else_is_refused(detail: dict[str, Any]) -> N
     with pytest.raises(InvalidRequest):
         simulation.admit(event(**detail))
     assert not list(simulation.ledger.history(SERVICE))
+
+
+def test_the_account_of_a_test_event_tells_of_no_failed_deployment() -> None:
+    simulation = start_simulation()
+    rollback = conclude(simulation, simulation.admit(event()))
+    account = render_markdown(current_document(rollback, simulation.ports, has_stored=False))
+    assert "A test event of" in account
+    assert "The doctor sent a test event" in account
+    assert "deployment failed" not in account.lower()
+    assert "failed deployment" not in account.lower()
