@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.adapters.neon.http import NeonHttp
-from rollback.errors import CallRefused, InvalidRequest, RefusalKind
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback_cli import deployed_stack
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.doctor.aws_api import BotoApi
@@ -57,6 +56,9 @@ def examine(environment: str, *, with_test_event: bool = False) -> list[Finding]
         if refused.kind is RefusalKind.CREDENTIALS:
             group, check = Group.ACCOUNT, "credentials-are-valid"
         return [Reporter(group, check).failed(str(refused), "log in, and set AWS_PROFILE and AWS_REGION")]
+    except ExternalServiceError as failure:
+        to_do = "check the network, AWS_REGION and AWS_ENDPOINT_URL, then run the doctor again"
+        return [Reporter(Group.STACK, "stack-is-deployed").not_looked_at(str(failure), to_do)]
     except InvalidRequest as missing:
         return [Reporter(Group.STACK, "stack-is-deployed").failed(str(missing), f"run `cdk deploy {name}`")]
     examination = Examination(
@@ -82,6 +84,8 @@ def _count_neon_projects(deployment: DeployedStack) -> int:
         CallRefused: Neon refuses, which a project-scoped key is expected to meet.
         InvalidRequest: the environment has no database.
     """
+    from rollback.adapters.neon.http import NeonHttp  # noqa: PLC0415 - httpx takes a while to import
+
     database = deployment.settings.database
     if database is None:
         raise InvalidRequest("the environment has no database")

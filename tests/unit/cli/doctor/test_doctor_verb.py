@@ -9,7 +9,7 @@ import pytest
 from simulations.doctor import Patient, healthy_patient
 from typer.testing import CliRunner
 
-from rollback.errors import CallRefused, InvalidRequest, RefusalKind
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback_cli import deployed_stack
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.main import app
@@ -76,15 +76,16 @@ def test_the_json_follows_its_schema(patient: Patient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "check", "text"),
+    ("failure", "check", "verdict", "text"),
     [
-        (InvalidRequest("there is no stack X"), "stack-is-deployed", "there is no stack X"),
-        (CallRefused("token expired", kind=RefusalKind.CREDENTIALS), "credentials-are-valid", "token expired"),
-        (CallRefused("denied", kind=RefusalKind.ACCESS), "stack-is-deployed", "denied"),
+        (InvalidRequest("there is no stack X"), "stack-is-deployed", "fail", "there is no stack X"),
+        (CallRefused("token expired", kind=RefusalKind.CREDENTIALS), "credentials-are-valid", "fail", "token expired"),
+        (CallRefused("denied", kind=RefusalKind.ACCESS), "stack-is-deployed", "fail", "denied"),
+        (ExternalServiceError("no network"), "stack-is-deployed", "skipped", "no network"),
     ],
 )
 def test_without_a_stack_one_finding_says_why(
-    monkeypatch: pytest.MonkeyPatch, failure: Exception, check: str, text: str
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, check: str, verdict: str, text: str
 ) -> None:
     def fail(_: str) -> DeployedStack:
         raise failure
@@ -93,7 +94,7 @@ def test_without_a_stack_one_finding_says_why(
     result = run("--output", "json")
     assert result.exit_code == 1
     (finding,) = json.loads(result.stdout)["findings"]
-    assert (finding["check"], finding["verdict"]) == (check, "fail")
+    assert (finding["check"], finding["verdict"]) == (check, verdict)
     assert text in finding["seen"]
     assert finding["to_do"]
 
