@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore import xform_name
 from fakes.aws.request_models import check_request
@@ -16,6 +16,7 @@ from rollback_constructs.workflow import definition as workflow_definition
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 def arn(service: str, resource: str) -> str:
@@ -246,7 +247,7 @@ def _gone(name: str) -> CallRefused:
     return CallRefused(f"there is no {name}", kind=RefusalKind.NOT_FOUND)
 
 
-def _find(known: dict[str, Any], name: str) -> Any:
+def _find(known: dict[str, T], name: str) -> T:
     if name not in known:
         raise _gone(name)
     return known[name]
