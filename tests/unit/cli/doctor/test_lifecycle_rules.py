@@ -60,7 +60,7 @@ def test_a_rule_with_several_prefixes_wants_a_tag_for_each() -> None:
 
 
 def test_a_rule_with_patterns_selects_by_wildcards() -> None:
-    patterns = {"tagStatus": "tagged", "tagPatternList": ["*-production-*"]}
+    patterns: dict[str, Any] = {"tagStatus": "tagged", "tagPatternList": ["*-production-*"]}
     assert fate([rule(1, 0, **patterns)]) is Fate.NOW
     assert fate([rule(1, 0, **patterns)], of=image("plain", "v1")) is Fate.KEPT
 
