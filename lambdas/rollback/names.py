@@ -84,6 +84,9 @@ def event_type(phase: str) -> str:
     return f"rollback.{phase}"
 
 
+TEST_EVENT = "test"  # not a phase: `rollback doctor --send-test-event` puts an event of this type
+
+
 _ROLLED_BACK = "rolled-back"
 # The second alternative matches the names of earlier versions.
 _ROLLBACK_FAMILY_SUFFIX = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")

@@ -166,6 +166,7 @@ VERBS: tuple[Verb, ...] = (
         "checkpoint",
         help="Record the database's position, so that a rollback can restore it to before this version's migrations.",
     ),
+    Verb("doctor", OPERATIONS, "operations.doctor", "doctor", help=""),
     Verb(
         "pause",
         OPERATIONS,

@@ -45,6 +45,7 @@ class Trigger(StrEnum):
     HEALTH_CHECK = "health_check"  # a failed check after a deployment: `rollback verify --rollback-on-failure`
     MANUAL = "manual"
     DRILL = "drill"  # a rehearsal on a healthy service, by an operator or a schedule
+    TEST = "test"  # an event of `rollback doctor --send-test-event`: always suppressed
 
 
 OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})

@@ -197,6 +197,11 @@ class Rollback(BaseModel):
         return self.trigger is Trigger.DRILL
 
     @property
+    def is_test(self) -> bool:
+        """Whether a test event started it, which Admit suppresses: it acts, reports and counts as nothing."""
+        return self.trigger is Trigger.TEST
+
+    @property
     def is_requested_by_person(self) -> bool:
         """Whether a person, or a pipeline on a person's behalf, started it, and not an alarm or an event."""
         return self.trigger in (Trigger.MANUAL, Trigger.HEALTH_CHECK)
@@ -219,7 +224,7 @@ class Rollback(BaseModel):
     @property
     def may_be_evaluated_again(self) -> bool:
         """Whether the janitor may evaluate the trigger again. A health check's result is known to its pipeline."""
-        return self.event is not None and self.trigger is not Trigger.HEALTH_CHECK
+        return self.event is not None and self.trigger not in (Trigger.HEALTH_CHECK, Trigger.TEST)
 
     @property
     def has_fenced(self) -> bool:
@@ -256,8 +261,12 @@ class Rollback(BaseModel):
 
     @property
     def never_acts(self) -> bool:
-        """Whether it only plans, without a lease: a dry run, or any rollback of an environment in observe mode."""
-        return self.request.dry_run or (self.settings is not None and self.settings.policy.mode == "observe")
+        """Whether it takes no lease: a dry run, a test, or any rollback of an environment in observe mode."""
+        return (
+            self.is_test
+            or self.request.dry_run
+            or (self.settings is not None and self.settings.policy.mode == "observe")
+        )
 
     @property
     def began_at(self) -> datetime:

@@ -137,7 +137,7 @@ _CREDENTIALS = frozenset(
 _NOT_SUBSCRIBED = frozenset({"OptInRequired", "KMSOptInRequired"})  # 403, but no policy of IAM mends it
 _ACCESS = re.compile(r"AccessDenied|Authorization|Unauthorized|NotAuthorized|Forbidden")
 _DENIED_IN_WORDS = re.compile(r"is not authorized to perform", re.IGNORECASE)
-_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive|^NoSuch")
+_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|NonExistent|UnknownException|NotActive|^NoSuch")
 _QUOTA = re.compile(r"LimitExceeded|QuotaExceeded")
 _TRANSIENT_CANCELLATIONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
