@@ -21,6 +21,7 @@ from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.runner import Cursor
 from rollback_cli import deployed_stack, direct_mode, requester
 from rollback_cli.display import print_report
+from rollback_cli.github_actions import step_outputs
 from rollback_cli.sign_proof import with_proof
 from rollback_cli.terminal_text import make_console, print_paragraph
 
@@ -58,6 +59,7 @@ def start_and_follow(
             fields, deployment.ports(), lambda c: _print_cursor(console, c), add_proof=with_proof
         )
         rollback = deployment.ports().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
+        step_outputs.write_rollback(rollback)
     else:
         name = f"cli-{uuid.uuid4()}"
         if not follow:
@@ -109,9 +111,11 @@ def run_in_step_functions(
             rollback = ledger.read(*key)
             line = _progress_line(rollback)
             if line != printed_line:
+                step_outputs.write_rollback(rollback)
                 print_paragraph(line, console)
                 printed_line = line
             if rollback.concluded_at is not None and not rollback.is_data_loss_report_due:
+                step_outputs.write_rollback(rollback)
                 return rollback
         with aws_call("DescribeExecution", arn):
             execution = client.describe_execution(executionArn=arn)
