@@ -111,9 +111,7 @@ def _acknowledge_pipelines(stack: Stack, services: tuple[Attachment, ...], workf
         _acknowledge(stack, path, "IAM5[Resource::*]", _UNSCOPED)
         _stacks(stack, path, (stack.stack_name,))
         _wildcard(stack, path, "states", f"execution:{workflow}:*", "each execution gets an id of its own")
-        _wildcard(
-            stack, path, "ecs", "task-definition/*", "the service's pipeline names the task definition families"
-        )
+        _wildcard(stack, path, "ecs", "task-definition/*", "the service's pipeline names the task definition families")
         for service in services:
             for kind in ("service-deployment", "service-revision"):
                 resource = f"{kind}/{service.cluster}/{service.ecs_service}/*"

@@ -159,7 +159,11 @@ def test_a_job_waits_for_its_needs_and_is_skipped_after_a_failure(tmp_path: Path
             jobs:
               first: {runs-on: x, steps: [{run: "exit 1"}]}
               second: {runs-on: x, needs: first, steps: [{run: "true"}]}
-              third: {runs-on: x, needs: [first], if: always() && needs.first.result == 'failure', steps: [{run: "true"}]}
+              third:
+                runs-on: x
+                needs: [first]
+                if: always() && needs.first.result == 'failure'
+                steps: [{run: "true"}]
             """
         )
     )

@@ -67,9 +67,7 @@ class Job:
     @classmethod
     def read(cls, id_: str, given: Mapping[str, Any]) -> Self:
         if unknown := set(given) - _JOB_KEYS:
-            raise UnreadableWorkflow(
-                f"job {id_} has {', '.join(sorted(unknown))}, which the runner does not carry out"
-            )
+            raise UnreadableWorkflow(f"job {id_} has {', '.join(sorted(unknown))}, which the runner does not carry out")
         needs = given.get("needs") or ()
         return cls(
             id=id_,

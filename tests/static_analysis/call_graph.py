@@ -80,9 +80,7 @@ class CallGraph:
                 self._index(module, ast.parse(path.read_text()))
         self._bodies: dict[tuple[str, frozenset[str]], FunctionBody] = {}
 
-    def reach(
-        self, entry: str, steps: Iterable[str] = (), without: Iterable[str] = ()
-    ) -> dict[str, tuple[str, ...]]:
+    def reach(self, entry: str, steps: Iterable[str] = (), without: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """Map every function that an entry point may call to one chain of calls that leads to it.
 
         Args:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.text import REQUESTER_LIMIT, one_line
 
-_ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/(?P<session>.+)")
+_ASSUMED_ROLE = re.compile(
+    r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/(?P<session>.+)"
+)
 _UNVERIFIED = "unverified: "
 
 
