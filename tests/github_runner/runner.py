@@ -24,7 +24,7 @@ _OWN = "$/"  # the repository of the workflow itself
 
 @dataclass
 class StandIn:
-    """What a foreign action does here: outputs of its step, and variables for the later steps."""
+    """Effects of a foreign action: outputs of its step, and variables for the later steps."""
 
     outputs: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)

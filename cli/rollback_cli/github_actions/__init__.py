@@ -1,1 +1,1 @@
-"""What the command does for a job of GitHub Actions: outputs of a step, the requester's name, and a deployment."""
+"""Parts of the command for jobs of GitHub Actions: outputs of a step, the requester's name, and a deployment."""

@@ -1,8 +1,8 @@
 """Roles that jobs of GitHub Actions assume by OpenID Connect: no job has a key that lasts.
 
-A role trusts one repository and one of its environments: GitHub puts both into the token's `sub`, and the environment's
-protection rules decide which branches and persons get a job there. Each role may do what the verbs of its workflow call;
-`tests/constructs/pipelines` compares the grants with the calls.
+A role trusts one repository and one of its environments, which GitHub puts into the token's `sub`. The environment's
+protection rules decide which branches and persons get a job there. Each role may do what the commands of its workflow
+call; `tests/constructs/pipelines` compares the grants with the calls.
 """
 
 from collections.abc import Iterable
@@ -172,7 +172,7 @@ class GitHubActionsRoles(Construct):
             self,
             f"{name}Role",
             assumed_by=iam.WebIdentityPrincipal(self._provider_arn, {"StringEquals": {**subject, **login}}),
-            description=f"Of jobs in {self._github.repository}, environment {environment}: {does}",
+            description=f"Jobs in {self._github.repository}, environment {environment}: {does}",
             max_session_duration=Duration.hours(_SESSION_HOURS),
         )
         for statement in chain.from_iterable(grants):

@@ -261,7 +261,7 @@ def may(template: Template, role: str, action: str, resource: str, **keys: str) 
 
 
 def test_what_each_role_may_change(template: Template) -> None:
-    """By evaluation of the policies: the figures in the table are the whole difference between the roles."""
+    """Evaluate the policies; the sets at the end are the whole difference between the roles."""
     changes: dict[str, tuple[str, str, dict[str, str]]] = {
         "start": ("states:StartExecution", _MACHINE, {}),
         "start promotion": ("states:StartExecution", _MACHINE.replace("-rollback", "-promotion"), {}),
