@@ -78,6 +78,7 @@ class Runner:
         foreign: stand-in of each action of another repository, by `owner/name`.
         variables: values of `vars`.
         actor: login of the person who starts the workflow.
+        ref_name: branch or tag.
         base: environment variables of the machine.
     """
 
@@ -87,6 +88,7 @@ class Runner:
     variables: Mapping[str, str] = field(default_factory=dict)
     actor: str = "alice"
     base: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    ref_name: str = "main"
 
     def run(self, path: Path, trigger: str, inputs: Mapping[str, Any] | None = None) -> dict[str, JobResult]:
         """Run a workflow as if it was started by a trigger, and return its jobs by their ids.
@@ -102,8 +104,9 @@ class Runner:
             "actor": self.actor,
             "event_name": trigger,
             "repository": "macro-ai/shop",
-            "ref_name": "main",
+            "ref_name": self.ref_name,
             "run_id": "1",
+            "token": "token-of-the-job",
         }
         results: dict[str, JobResult] = {}
         for job in workflow.jobs.values():
@@ -156,7 +159,7 @@ class _JobRun:
         name = self._job.environment
         environment = as_text(interpolate(name, self._contexts)) if name is not None else None
         env = {**self._workflow.env, **self._job.env}
-        job_env = {key: as_text(interpolate(str(value), self._contexts)) for key, value in env.items()}
+        job_env = {key: as_text(interpolate(as_text(value), self._contexts)) for key, value in env.items()}
         steps: dict[str, Any] = {}
         for step in self._job.steps:
             self._step(step, {**self._contexts, "steps": steps, "env": job_env}, steps, job_env, {})
@@ -181,7 +184,7 @@ class _JobRun:
         contexts = {**contexts, "job": {"status": self._status}}
         result = StepResult(step.name, "skipped")
         if condition(step.condition, contexts):
-            own = {key: as_text(interpolate(str(value), contexts)) for key, value in step.env.items()}
+            own = {key: as_text(interpolate(as_text(value), contexts)) for key, value in step.env.items()}
             if step.run is not None:
                 script = as_text(interpolate(step.run, contexts))
                 result = self._run_block(step, script, {**env, **self._variables, **own, **extra})
@@ -197,7 +200,7 @@ class _JobRun:
 
     def _use(self, step: Step, contexts: Mapping[str, Any], env: Mapping[str, str]) -> StepResult:
         uses = str(step.uses)
-        inputs = {name: as_text(interpolate(str(value), contexts)) for name, value in step.inputs.items()}
+        inputs = {name: as_text(interpolate(as_text(value), contexts)) for name, value in step.inputs.items()}
         if uses.startswith(_OWN):
             return self._use_composite(step, CompositeAction.read(ROOT / uses.removeprefix(_OWN)), inputs, env)
         name = uses.partition("@")[0]
