@@ -64,12 +64,10 @@ class Identity(BaseModel):
         the person's: IAM Identity Center sets it to the user's, the workflows to the GitHub login. A person who may
         choose the names of sessions can appear as two persons; a trust policy with `sts:RoleSessionName` prevents that.
         """
-        return self.arn == other.arn or (
-            self.account == other.account and self._session is not None and self._session == other._session
-        )
+        return self.arn == other.arn or (self._session is not None and self._session == other._session)
 
     @property
-    def _session(self) -> str | None:
-        """Name of a role's session in lower case, as GitHub and IAM Identity Center compare logins; None: a user."""
+    def _session(self) -> tuple[str, str] | None:
+        """Account and name of a role's session, in lower case as GitHub compares logins; None: no session of a role."""
         session = _ASSUMED_ROLE.fullmatch(self.arn)
-        return session["session"].lower() if session is not None else None
+        return (session["account"], session["session"].lower()) if session is not None else None
