@@ -53,7 +53,8 @@ def deploy_image(
     print_paragraph(f"registered {arn}")
     with aws_call("UpdateService", name):
         ecs.update_service(cluster=settings.cluster, service=settings.ecs_service, taskDefinition=arn)
-    print_paragraph(f"ECS deploys {image} to {name}; to check the deployment: rollback verify {environment} --wait")
+    command = f"rollback verify {environment} --service {settings.name} --wait"
+    print_paragraph(f"ECS deploys {image} to {name}; to check the deployment: {command}")
 
 
 def _running_definition(ecs: "ECSClient", settings: ServiceSettings, name: str) -> str:
