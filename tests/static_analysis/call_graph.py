@@ -532,7 +532,7 @@ class _Reader:
         types: set[str] = set()
         for atom in self.infer(func):
             if atom == _MAKE_CLIENT and args and isinstance(args[0], ast.Constant):
-                types.add(f"aws {args[0].value}")
+                types.add(f"aws {args[0].value!s}")
             elif atom in self._graph.classes:
                 types.add(f"of {atom}")
             elif atom in self._graph.functions:

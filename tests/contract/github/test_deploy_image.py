@@ -1,6 +1,5 @@
 """`rollback-deploy-image` against an ECS service: the image changes, and nothing else."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +19,7 @@ VARIABLES = [{"name": "APP_VERSION", "value": "v1.0.0"}, {"name": "LOG_LEVEL", "
 
 
 @pytest.fixture
-def workload(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workload]:
+def workload(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Workload:
     """A service that runs v1, with v2 in its repository; the command finds it in the environment's settings."""
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)

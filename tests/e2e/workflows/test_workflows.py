@@ -64,9 +64,10 @@ class Pipeline:
         }
         temp = self.folder / machine
         temp.mkdir(exist_ok=True)
-        if machine != "first":  # a person's wait for packages is no part of the test
-            for link in ("rollback-cli", "rollback-bin"):
-                (temp / link).symlink_to(self.folder / "first" / link)
+        for link in ("rollback-cli", "rollback-bin"):  # what an earlier job has installed is used again
+            installed = self.folder / "first" / link
+            if installed.exists() and not (temp / link).exists():
+                (temp / link).symlink_to(installed)
         workspace = self.folder / f"{machine}-workspace"
         workspace.mkdir(exist_ok=True)
         runner = Runner(
