@@ -64,7 +64,7 @@ class Pipeline:
         }
         temp = self.folder / machine
         temp.mkdir(exist_ok=True)
-        for link in ("rollback-cli", "rollback-bin"):  # what an earlier job has installed is used again
+        for link in ("rollback-cli", "rollback-bin"):  # an earlier job on the first machine has installed these
             installed = self.folder / "first" / link
             if installed.exists() and not (temp / link).exists():
                 (temp / link).symlink_to(installed)
