@@ -73,11 +73,12 @@ SCENARIO ?= bad-release
 demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO) $(if $(OPEN),--open)
 
-check: $(STAMP) ## Check lint rules, formatting, strict types and the English rules
+check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules and the workflows
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
 
 schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
 	$(BIN)/python -m rollback_cli.output.schemas docs/schemas
@@ -97,6 +98,10 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	@# for environments that report to GitHub by an App, whose key signs (decision 38)
 	printf 'cryptography\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements-github-app.txt
+	@# what the action of GitHub Actions installs: the command's packages, and the wheel's build requirement
+	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); print("\n".join(p["project"]["dependencies"] + p["build-system"]["requires"]))' \
+		| $(BIN)/uv pip compile - -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o cli/requirements.txt
 
 clean: ## Remove the virtual environments and all build results
 	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

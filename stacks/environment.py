@@ -22,6 +22,7 @@ from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
+from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.report_bucket import ReportSettings
 from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.triggers import TriggerSettings
@@ -29,7 +30,7 @@ from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
 from stacks.drill_constraints import drill_constraints
-from stacks.github_constraints import github_constraints
+from stacks.github_constraints import find_provider_conflict, github_constraints
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
@@ -74,6 +75,7 @@ class Environment(_Strict):
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
     github: GitHubSettings | None = None
+    github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(default=360, gt=0)
     alarms: AlarmSettings = AlarmSettings()
@@ -222,6 +224,12 @@ class Configuration(_Strict):
             hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
             more = [f"and {hidden_count} more"] if hidden_count > 0 else []
             raise ValueError("\n  ".join([*conflicts[:_MAX_CONFLICTS_SHOWN], *more]))
+        return self
+
+    @model_validator(mode="after")
+    def _reject_second_oidc_provider(self) -> Self:
+        if conflict := find_provider_conflict({name: one.github_actions for name, one in self.environments.items()}):
+            raise ValueError(conflict)
         return self
 
     @model_validator(mode="after")

@@ -4,8 +4,12 @@ import getpass
 import socket
 
 
+from rollback_cli.github_actions.actor import actions_requester
+
+
 def requester_name() -> str:
-    """Return `user@host`, cut to the length that a request may have."""
+    """Return `user@host`, in GitHub Actions the person and the run, cut to the length that a request may have."""
     from rollback.text import REQUESTER_LIMIT, one_line  # noqa: PLC0415 - pydantic takes a while to import
 
-    return one_line(f"{getpass.getuser()}@{socket.gethostname()}", REQUESTER_LIMIT)
+    name = actions_requester() or f"{getpass.getuser()}@{socket.gethostname()}"
+    return one_line(name, REQUESTER_LIMIT)

@@ -23,6 +23,7 @@ from rollback.text import quoted
 from rollback_cli import deployed_stack, requester
 from rollback_cli.direct.follow import follow_directly
 from rollback_cli.display import print_report
+from rollback_cli.github_actions import step_outputs
 from rollback_cli.progress.follow import follow, pause, remember_rollback, stop_watching_on_interrupt
 from rollback_cli.shell.aws_session import make_client
 from rollback_cli.shell.exit_codes import exit_code_of
@@ -60,6 +61,7 @@ def start_and_follow(
     console = make_console()
     if in_process:
         rollback = follow_directly(fields, request.service, deployment)
+        step_outputs.write_rollback(rollback)
     else:
         name = f"cli-{uuid.uuid4()}"
         if not wait:
@@ -131,7 +133,10 @@ def run_in_step_functions(
         key = _wait_until_recorded(arn, ports)
         watched.append(key[1])
         remember_rollback(environment, key[1])
-        return follow(key, ports, console)
+        step_outputs.write_rollback(ports.ledger.read(*key))  # a job that is cancelled later knows the id
+        rollback = follow(key, ports, console)
+    step_outputs.write_rollback(rollback)
+    return rollback
 
 
 def _start_only(
@@ -140,9 +145,10 @@ def _start_only(
     """Start the state machine, and name the rollback: Admit records its id within seconds."""
     environment = deployment.settings.environment
     with stop_watching_on_interrupt(environment, []):
-        _, rollback_id = _wait_until_recorded(
-            start_execution(console, deployment, execution_input, name), deployment.ports()
-        )
+        ports = deployment.ports()
+        key = _wait_until_recorded(start_execution(console, deployment, execution_input, name), ports)
+        step_outputs.write_rollback(ports.ledger.read(*key))
+    rollback_id = key[1]
     remember_rollback(environment, rollback_id)
     print_paragraph(f"to watch it: rollback watch {environment} {rollback_id}", console)
 

@@ -74,6 +74,9 @@ def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
     return {placeholder: real[name] for name, placeholder in _PLACEHOLDERS.items()}
 
 
+# Roles for the workflows of GitHub Actions; nothing on this machine checks a token of GitHub's.
+GITHUB_ACTIONS: dict[str, Any] = {"repository": "macro-ai/shop"}
+
 # The demo is production, where operators of the demo may run `rollback drill`.
 DRILLS: dict[str, Any] = {"allow_production_drills": True}
 
@@ -103,6 +106,7 @@ def overrides(
     return {
         "policy": {**_POLICY, **policy},
         "drills": DRILLS,
+        "github_actions": GITHUB_ACTIONS,
         "approval": approval,
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,

@@ -40,6 +40,29 @@ class Access:
     stacks: tuple[str, ...] = ()
     keys: KeySettings = _NO_KEYS
 
+    def outputs_read(self, stack_name: str) -> Grant:
+        """Read the outputs of a stack: the command finds its environment in them."""
+        return _allow(["cloudformation:DescribeStacks"], [self._arn("cloudformation", f"stack/{stack_name}/*")])
+
+    def ledger_read(self, table_arn: str) -> Grant:
+        """Read items of the ledger by their keys."""
+        return _allow(["dynamodb:GetItem"], [table_arn]) + self._use_keys("dynamodb", self.keys.ledger, "kms:Decrypt")
+
+    def ledger_query(self, table_arn: str) -> Grant:
+        """Read the items of a partition; besides `ledger_read`."""
+        return _allow(["dynamodb:Query"], [table_arn])
+
+    def ledger_notes(self, table_arn: str, *partitions: str) -> Grant:
+        """Write items of the named partitions alone, as `approval_items` does; besides `ledger_read`."""
+        keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(partitions)}}
+        return _allow(["dynamodb:PutItem"], [table_arn], {**keys, "Null": {"dynamodb:LeadingKeys": "false"}})
+
+    def reports_read(self, bucket_arn: str | None) -> Grant:
+        """Read stored reports."""
+        return _allow(["s3:GetObject"], [f"{bucket_arn}/*"] if bucket_arn else []) + self._use_keys(
+            "s3", self.keys.reports if bucket_arn else None, "kms:Decrypt"
+        )
+
     def ledger(self, table_arn: str) -> Grant:
         """Read and write items, without Scan and without changing the table.
 
