@@ -205,6 +205,10 @@ class Access:
             ["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs
         )
 
+    def scaling_read(self) -> Grant:
+        """Read the bounds of a service's autoscaling; no resource-level permissions."""
+        return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"])
+
     def scaling_policies(self) -> Grant:
         """Read whether a service has predictive scaling; no resource-level permissions."""
         return _allow(["application-autoscaling:DescribeScalingPolicies"], ["*"])

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
+from rollback.domain.changes.planned_changes import PlannedChanges
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import NameMatch, describe_release, find_last_known_good, find_release
@@ -46,6 +47,11 @@ class Plan(BaseModel):
     )
     newest_deployment_at: AwareDatetime | None = Field(
         default=None, description="when the newest deployment that the plan knew of began, as ECS reports it"
+    )
+    changes: PlannedChanges | None = Field(
+        default=None,
+        description="changes that the rollback would make; None: not listed, since the rollback made them at once",
+        exclude_if=lambda value: value is None,
     )
 
     @property

@@ -4,9 +4,9 @@ A report names settings, never their values. Each section is a function that say
 notes come from the step that decided them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from rollback.check import Check, Verdict
+from rollback.check import Verdict
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType, Trigger
@@ -20,6 +20,7 @@ from rollback.reports.database import format_database
 from rollback.reports.database_probe import format_database_probe
 from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
+from rollback.reports.planned_changes import format_changes, format_checks
 from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
 
@@ -73,11 +74,11 @@ def _open_state(rollback: Rollback) -> str:
 
 def _facts(rollback: Rollback) -> Iterator[str]:
     """List the facts in the order of the workflow: admission, plan, changes, verification, obligations."""
-    yield from _objections(rollback.admission, rollback.reason)
     yield from format_drill(rollback)
     if rollback.plan is not None:
         yield _from_version_to_version(rollback.plan, rollback.request.type)
-        yield from _objections(rollback.plan.checks, rollback.reason)
+    yield from format_changes(rollback)
+    yield from _checks(rollback)
     yield from format_approval(rollback)
     yield from format_database(rollback)
     yield from format_database_probe(rollback)
@@ -100,12 +101,15 @@ def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 
 
-def _objections(checks: Iterable[Check], reported_reason: str) -> Iterator[str]:
-    """List failed and warning checks; a reason that the report's Why already says is not repeated."""
-    for check in checks:
-        if check.verdict in (Verdict.FAIL, Verdict.WARN):
-            reason = "see Why" if check.reason and check.reason in reported_reason else check.reason
-            yield f"  {check.verdict:7} {check.name}: {reason}"
+def _checks(rollback: Rollback) -> Iterator[str]:
+    """List all checks of a plan with listed changes, and otherwise the failed and warning ones; each name once."""
+    plan = rollback.plan
+    is_complete = plan is not None and plan.changes is not None
+    verdicts = Verdict if is_complete else (Verdict.FAIL, Verdict.WARN)
+    if is_complete:
+        yield "Checks:"
+    checks = (*rollback.admission, *(plan.checks if plan is not None else ()))
+    yield from format_checks(checks, rollback.reason, verdicts)
 
 
 def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:

@@ -23,6 +23,7 @@ from rollback.reports.document.timeline import list_events, phase_periods, reque
 from rollback.reports.document.traffic import traffic_of
 from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
+from rollback.reports.planned_changes import format_changes
 from rollback.reports.service import format_service
 
 _QUESTIONS = (
@@ -79,6 +80,7 @@ def _build(rollback: Rollback, service: ServiceSettings, evidence: Evidence, tra
         target=_release(plan.target) if plan is not None and plan.target is not None else None,
         differences=differences,
         differences_remark="" if has_both else evidence.definitions_remark,
+        change_lines=tuple(line.strip() for line in format_changes(rollback)),
         verification=_verification(rollback),
         service_lines=(
             *format_drill(rollback),
