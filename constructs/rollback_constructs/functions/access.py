@@ -57,6 +57,10 @@ class Access:
         """Acquire, renew and release a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
 
+    def lease_check(self, table_arn: str) -> Grant:
+        """Write an item on the condition that no rollback took the lease."""
+        return _allow(["dynamodb:ConditionCheckItem"], [table_arn])
+
     def approval_items(self, table_arn: str) -> Grant:
         """Read the services' items, and write the items of approvals alone.
 

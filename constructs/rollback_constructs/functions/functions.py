@@ -165,6 +165,7 @@ class Functions(Construct):
             [
                 *read_grants,
                 *labels,
+                access.lease_check(table),
                 access.images_read(),
                 access.definition_register(),
                 access.images_tag(),

@@ -110,6 +110,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
         _judged_at(rollback, ports),
         choice.target,
         is_continuation=inputs.resumed is not None,
+        triggered_at=rollback.event.at if rollback.event is not None else None,
     )
     rollback, schema_checks = recipe.judge_schema(inputs, draft, ports)
     if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:

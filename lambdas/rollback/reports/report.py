@@ -4,13 +4,15 @@ A report names settings, never their values. Each section is a function that say
 notes come from the step that decided them.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from rollback.check import Verdict
 from rollback.domain.ledger.page_count import is_page
 from rollback.domain.plan import Plan
+from rollback.domain.releases.release import ReleaseState
 from rollback.domain.request import RollbackType, Trigger
-from rollback.domain.rollback import Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.approval import format_approval
 from rollback.reports.commands import next_commands
@@ -85,6 +87,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
     yield from format_service(rollback)
     yield from format_connections(rollback)
     yield from _verification(rollback)
+    yield from _quarantine_hint(rollback)
     yield from format_obligations(rollback)
     if is_page(rollback):
         yield from describe_condition(rollback)
@@ -110,6 +113,20 @@ def _checks(rollback: Rollback) -> Iterator[str]:
         yield "Checks:"
     checks = (*rollback.admission, *(plan.checks if plan is not None else ()))
     yield from format_checks(checks, rollback.reason, verdicts)
+
+
+def _quarantine_hint(rollback: Rollback) -> Iterator[str]:
+    """Say that a promoted release that an operator left stays a target, and how to change that."""
+    plan = rollback.plan
+    if plan is None or plan.target is None or rollback.trigger is not Trigger.MANUAL or not rollback.has_moved_service:
+        return
+    is_step_back = plan.target.first_deployed_at < plan.running.first_deployed_at
+    if rollback.outcome is Outcome.SUCCEEDED and plan.running.state is ReleaseState.PROMOTED and is_step_back:
+        command = shlex.join(
+            ("rollback", "quarantine", rollback.environment, plan.running.version, "--service", rollback.service_name)
+        )
+        yield f"{plan.running.version} stays promoted, so a later rollback may go to it. If it is bad, quarantine it:"
+        yield f"  {command} --reason '…'"
 
 
 def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:
