@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from rollback.check import Verdict
-from rollback.domain.ledger.page_count import is_page
+from rollback.domain.ledger.page_count import needs_operator
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.request import RollbackType, Trigger
@@ -89,7 +89,7 @@ def _facts(rollback: Rollback) -> Iterator[str]:
     yield from _verification(rollback)
     yield from _quarantine_hint(rollback)
     yield from format_obligations(rollback)
-    if is_page(rollback):
+    if needs_operator(rollback):
         yield from describe_condition(rollback)
     if rollback.drift:
         yield rollback.drift
@@ -98,8 +98,8 @@ def _facts(rollback: Rollback) -> Iterator[str]:
 
 
 def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
-    """List the operator's next actions; none if the rollback is no page."""
-    if is_page(rollback):
+    """List the operator's next actions; none if no operator has to act."""
+    if needs_operator(rollback):
         yield "An operator has to act. Next:"
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 

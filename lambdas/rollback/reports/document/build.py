@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from rollback.check import Check
 from rollback.domain.approval.gate import Approval
-from rollback.domain.ledger.page_count import is_page
+from rollback.domain.ledger.page_count import needs_operator
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -165,7 +165,7 @@ def _verification(rollback: Rollback) -> str:
 
 
 def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
-    if rollback.outcome is not None and is_page(rollback):
+    if rollback.outcome is not None and needs_operator(rollback):
         yield from (*next_commands(rollback, service), *protect_branches(rollback))
 
 
