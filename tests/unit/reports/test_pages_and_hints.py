@@ -1,4 +1,4 @@
-"""Who is paged about a refusal, what a check list shows, and the hint after a rollback by an operator."""
+"""Pages about refusals, the list of checks, and the hint after a rollback by an operator."""
 
 from datetime import timedelta
 from typing import Any
