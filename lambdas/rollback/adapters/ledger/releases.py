@@ -215,19 +215,15 @@ def replace_release(
 
 def _require_lease_counter(table: LedgerTable, service: str, counter: int) -> "TransactWriteItemTypeDef":
     """Return the part of a transaction that requires that no rollback took the lease since its counter was read."""
-    has_counter = {
-        "ConditionExpression": "#counter = :counter",
-        "ExpressionAttributeValues": {":counter": {"N": str(counter)}},
+    check: Any = {
+        "TableName": table.name,
+        "Key": key(f"SERVICE#{service}", "LEASE"),
+        "ConditionExpression": "#counter = :counter" if counter else "attribute_not_exists(#counter)",
+        "ExpressionAttributeNames": {"#counter": "counter"},
     }
-    condition: Any = has_counter if counter else {"ConditionExpression": "attribute_not_exists(#counter)"}
-    return {
-        "ConditionCheck": {
-            "TableName": table.name,
-            "Key": key(f"SERVICE#{service}", "LEASE"),
-            "ExpressionAttributeNames": {"#counter": "counter"},
-            **condition,
-        }
-    }
+    if counter:
+        check["ExpressionAttributeValues"] = {":counter": {"N": str(counter)}}
+    return {"ConditionCheck": check}
 
 
 def _lease_taken(release: Release) -> LeaseTaken:
