@@ -1,7 +1,8 @@
-"""The name under which the ledger records the operator who runs the command."""
+"""The operator who runs the command: the name for the ledger, and whether a person waits at a terminal."""
 
 import getpass
 import socket
+import sys
 
 
 from rollback_cli.github_actions.actor import actions_requester
@@ -13,3 +14,8 @@ def requester_name() -> str:
 
     name = actions_requester() or f"{getpass.getuser()}@{socket.gethostname()}"
     return one_line(name, REQUESTER_LIMIT)
+
+
+def is_at_terminal() -> bool:
+    """Return whether input and output are a terminal, so that a person reads the result; a pipeline's are not."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -47,10 +47,13 @@ def start_and_follow(
 
     Raises:
         InvalidRequest: a field is not valid; nothing was started.
+        ExternalServiceError: AWS did not answer, or the execution failed before it had a record.
     """
     deployment = deployed_stack.find_deployment(environment)
     fields = {name: value for name, value in options.items() if value is not None and value is not False}
     fields["requested_by"] = requester.requester_name()
+    if follow and requester.is_at_terminal():
+        fields["is_attended"] = True
     request = parse_request(fields, deployment.settings.service_names)
     why_no_drill = why_not_allowed(request, deployment.settings) if request.drill else None
     if why_no_drill is not None:
@@ -173,6 +176,8 @@ def _wait_until_recorded(arn: str, ports: AllPorts) -> tuple[str, str]:
             )
         if execution["status"] != "RUNNING":
             failure = ExecutionFailure.read(execution.get("error"), execution.get("cause"))
+            if failure.error == InvalidRequest.__name__:
+                raise InvalidRequest(failure.text)
             raise ExternalServiceError(
                 f"execution {arn} ended as {execution['status']} before the rollback was recorded: {failure.text}"
             )

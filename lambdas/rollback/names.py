@@ -160,3 +160,5 @@ def database_function(prefix: str) -> str:
 
 # Not a step of the route: the state machine invokes `decide` with it, and waits until a decision ends the token's wait.
 AWAIT_APPROVAL = "await_approval"
+INVALID_INPUT = "invalid_input"  # `next` after an entrance whose input can't be used
+SCHEDULER = "EventBridge Scheduler"  # `requested_by` of scheduled drills

@@ -59,4 +59,4 @@ def test_the_stacks_that_cdk_deploys_answer_status_and_run_the_published_bundle(
     last_execution = wait_for(
         lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None
     )
-    assert (last_execution["status"], last_execution["error"]) == ("FAILED", "InvalidRequest")
+    assert (last_execution["status"], last_execution["error"]) == ("ABORTED", "InvalidRequest")

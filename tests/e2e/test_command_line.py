@@ -64,6 +64,14 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_executes_it(
 
     assert planned.returncode == 0, planned.stdout
     assert f"planned: dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
+    words = " ".join(planned.stdout.split())
+    assert "Changes of this plan" in words
+    assert f"~ {deployed.service.name}: task definition:" in words
+    for release in (bad, good):
+        [image] = release.images.values()
+        assert image.rpartition("@")[2] in "".join(planned.stdout.split())
+    assert "not looked at: " not in words.partition("Changes of this plan")[2].partition("Checks:")[0]
+    assert "pass target-is-identified:" in words
     assert deployed.state_summary() == original_state
 
     _assert_succeeded(rollback("start production --reason 'it is bad'"), bad, deployed)

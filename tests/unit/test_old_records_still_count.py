@@ -342,5 +342,5 @@ def test_an_unreadable_change_counts_as_an_attempt() -> None:
     unreadable_changes: ReadResult[ChangeEntry] = ReadResult(
         unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2))
     )
-    checks = guards.check_history(a_rollback(), frozenset(), unreadable_changes, Policy(), NOW)
+    checks = guards.check_history(a_rollback(), frozenset(), frozenset(), unreadable_changes, Policy(), NOW)
     assert {check.name for check in checks if check.verdict is Verdict.FAIL} == {"attempt-budget"}

@@ -80,6 +80,10 @@ class Access:
         """Acquire, renew and release a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
 
+    def lease_check(self, table_arn: str) -> Grant:
+        """Write an item on the condition that no rollback took the lease."""
+        return _allow(["dynamodb:ConditionCheckItem"], [table_arn])
+
     def approval_items(self, table_arn: str) -> Grant:
         """Read the services' items, and write the items of approvals alone.
 
@@ -227,6 +231,10 @@ class Access:
         return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"]) + _allow(
             ["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs
         )
+
+    def scaling_read(self) -> Grant:
+        """Read the bounds of a service's autoscaling; no resource-level permissions."""
+        return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"])
 
     def scaling_policies(self) -> Grant:
         """Read whether a service has predictive scaling; no resource-level permissions."""

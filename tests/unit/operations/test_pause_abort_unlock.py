@@ -165,7 +165,7 @@ def test_an_execution_that_can_not_be_stopped_finds_the_outcome_and_concludes() 
     def deny_access(execution: str, cause: str) -> None:
         raise ExternalServiceError("StopExecution: AccessDenied")
 
-    simulation.workflow.stop = deny_access  # type: ignore[method-assign]
+    simulation.workflow.stop = deny_access  # type: ignore[method-assign, assignment]
     abort(rollback.id, ANN, simulation.ports)
     concluded_rollback = simulation.run_until(rollback)
     run_step(rollback.id, Step.DONE, simulation.ports)

@@ -239,6 +239,13 @@ def test_only_an_operators_typo_is_not_paged_whatever_the_text_of_another_error_
     assert len(simulation.pages()) == 1
 
 
+def test_an_execution_that_an_operator_stopped_before_its_record_pages_nobody() -> None:
+    simulation = start_simulation()
+    reason = "its execution ended as ABORTED: no cause given"
+    assert conclude_execution("a", reason, simulation.ports, by_operator=True) == []
+    assert simulation.pages() == []
+
+
 def test_two_simultaneous_alarms_of_a_service_with_a_long_name_are_both_rechecked() -> None:
     """The service's name alone fills an execution's name: both executions had one name, and the second never began."""
     simulation, service = start_simulation(), "s" * 60

@@ -22,8 +22,8 @@ def conclude_execution(
 ) -> list[str]:
     """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
 
-    An execution without a record failed in Admit. The operator sees an InvalidRequest in the console; any other error
-    is paged.
+    An execution without a record ended in Admit. The operator who mistyped an input, or who stopped the execution,
+    sees the end in the console. Any other end is paged.
 
     Args:
         execution: the execution's ARN.
@@ -43,7 +43,7 @@ def conclude_execution(
         recheck = not by_operator and refusal is None
         record = record.evolve(refusal=record.refusal or refusal)
         return [conclude_abandoned(record, reason, ports, recheck=recheck, by_operator=by_operator)]
-    if error == InvalidRequest.__name__:
+    if error == InvalidRequest.__name__ or (by_operator and record is None):
         return []
     environment = ports.settings.environment
     page = {"severity": "page", "environment": environment, "report_id": execution}
