@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 from rollback.domain.releases.release import ReleaseState
 from rollback.errors import InvalidRequest
 from rollback_cli.demo.environment import DemoEnvironment
-from rollback_cli.demo.profile import ENVIRONMENT, SCALE
+from rollback_cli.demo.profile import ENVIRONMENT
 from rollback_cli.demo.timeline.timeline import Timeline
 from rollback_cli.demo.timeline.watcher import DemoWatcher
 from rollback_cli.demo.waiting import wait_until
 from rollback_cli.deployed_stack import find_deployment
 from rollback_cli.local_environment.behaviours import HEALTHY
 from rollback_cli.local_environment.cloud_record import LocalCloudRecord, assembly_folder
-from rollback_cli.local_environment.profile import ALARMS, MAX_PENDING, POLICY, REQUESTS_PER_SECOND
+from rollback_cli.local_environment.profile import ALARMS, DATABASE_POLICY, MAX_PENDING, POLICY, REQUESTS_PER_SECOND
 from rollback_cli.local_environment.shipping import ship_release
 
 FIRST_VERSION = "v1.0.0"
@@ -37,7 +37,7 @@ class LocalEnvironment(DemoEnvironment):
             with_database: whether the service has a Neon database.
             has_traffic: whether requests are sent as soon as the service answers.
         """
-        policy = {**POLICY, "bake_timeout_minutes": 30 * SCALE}
+        policy = {**POLICY, **(DATABASE_POLICY if with_database else {})}
         super().__init__(timeline, port=port, policy=policy, with_database=with_database, alarms=ALARMS)
         self._should_deploy, self._has_traffic = should_deploy, has_traffic
         self._watcher: DemoWatcher | None = None

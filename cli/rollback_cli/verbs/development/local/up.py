@@ -46,13 +46,12 @@ def up(
         return
     from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415 - see `demo`
     from rollback_cli.demo.timeline.timeline import Timeline  # noqa: PLC0415 - see `demo`
-    from rollback_cli.demo.waiting import ExpectationFailed  # noqa: PLC0415 - see `demo`
     from rollback_cli.local_environment import cloud_record  # noqa: PLC0415 - see `demo`
     from rollback_cli.local_environment.environment import LocalEnvironment  # noqa: PLC0415 - see `demo`
 
     with (
         cloud_record.owned_record(),
-        _port_errors_as_requests(),
+        _errors_in_words(),
         orderly_exit(),
         LocalEnvironment(
             Timeline(Console()),
@@ -63,10 +62,7 @@ def up(
         ) as environment,
     ):
         if should_deploy:
-            try:
-                environment.ship_first_release()
-            except ExpectationFailed as failure:
-                raise NotAvailable(f"the first release did not come up: {failure}") from failure
+            environment.ship_first_release()
         cloud_record.save(environment.record())
         _print_next_commands(environment, is_deployed=should_deploy)
         try:
@@ -79,14 +75,23 @@ def up(
 
 
 @contextmanager
-def _port_errors_as_requests() -> Iterator[None]:
-    """Turn a port that is in use into an error of the request."""
+def _errors_in_words() -> Iterator[None]:
+    """Turn the errors of a start into errors without a traceback: a port in use, settings, a stack, a release."""
+    from local_cloud.deployment.deploy import DeploymentFailed  # noqa: PLC0415 - see `demo`
     from local_cloud.deployment.server import PortInUseError  # noqa: PLC0415 - see `demo`
+    from rollback_cli.demo.synthesis import SynthesisFailed  # noqa: PLC0415 - see `demo`
+    from rollback_cli.demo.waiting import ExpectationFailed  # noqa: PLC0415 - see `demo`
 
     try:
         yield
     except PortInUseError as error:
         raise InvalidRequest(f"--port: {error}") from error
+    except (SynthesisFailed, DeploymentFailed) as error:
+        raise NotAvailable(
+            f"the stacks are not deployed; correct cdk.json or the stacks, then start again: {error}"
+        ) from error
+    except ExpectationFailed as error:
+        raise NotAvailable(f"the first release did not come up, so the local cloud ends: {error}") from error
 
 
 def _print_next_commands(environment: "LocalEnvironment", *, is_deployed: bool) -> None:
