@@ -4,6 +4,7 @@ import http.client
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local_cloud.deployment.deploy import bootstrap
 from rollback.domain.releases.release import ReleaseState
 from rollback.errors import InvalidRequest
 from rollback_cli.demo.environment import DemoEnvironment
@@ -48,6 +49,8 @@ class LocalEnvironment(DemoEnvironment):
         if self._should_deploy:
             self._deploy(assembly_folder())
             self._watch()
+        else:
+            bootstrap(self.cloud)
 
     def record(self) -> LocalCloudRecord:
         """Return what other commands have to know of this cloud."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rollback.domain.releases.release import ReleaseState
-from rollback.errors import NotAvailable
+from rollback.errors import InvalidRequest, NotAvailable
 from rollback.ports.all_ports import AllPorts
 from rollback_cli import deployed_stack
 from rollback_cli.local_environment.behaviours import HEALTHY, Behaviour, find_behaviour, help_text
@@ -42,7 +42,15 @@ def ship(
     find_behaviour(behaves)
     record = cloud_record.read()
     os.environ.update(record.variables)  # the local cloud only, whatever the shell's variables name
-    deployed = deployed_stack.find_deployment(ENVIRONMENT)
+    try:
+        deployed = deployed_stack.find_deployment(ENVIRONMENT)
+    except InvalidRequest as error:
+        assembly = os.path.relpath(cloud_record.assembly_folder())
+        raise InvalidRequest(
+            "the stacks are not deployed in the local cloud, so there is no service yet: run "
+            f"`cdk deploy --all --app {assembly}` with the variables of `rollback local env`, "
+            "or start the cloud with --deploy"
+        ) from error
     ports = deployed.ports()
     service = deployed.settings.services[0]
     promoted = [r.version for r in ports.ledger.releases(service.name) if r.state is ReleaseState.PROMOTED]
