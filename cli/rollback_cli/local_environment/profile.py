@@ -8,7 +8,8 @@ from typing import Any
 
 POLICY: Mapping[str, Any] = {
     "bake_minutes": 0.3,  # longer than the alarms take: a bad release is not promoted before they see it
-    "correlation_window_minutes": 15,
+    # Longer than a release decays, and short: one automatic step back per window is allowed.
+    "correlation_window_minutes": 2,
     "attempts_per_window": 100,  # one incident after another is meant to happen here
     "attempt_window_minutes": 15,
 }

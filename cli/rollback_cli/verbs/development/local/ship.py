@@ -1,15 +1,15 @@
 """`rollback local ship VERSION`: a release of the application, good or bad, into the local cloud."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from rollback.domain.releases.release import ReleaseState
 from rollback.errors import InvalidRequest, NotAvailable
-from rollback.ports.all_ports import AllPorts
 from rollback_cli import deployed_stack
-from rollback_cli.local_environment.behaviours import HEALTHY, Behaviour, find_behaviour, help_text
+from rollback_cli.local_environment.behaviours import HEALTHY, find_behaviour, help_text
+from rollback_cli.local_environment.prospects import Situation, prospects
 from rollback_cli.terminal_text import print_paragraph
 
 
@@ -52,30 +52,20 @@ def ship(
             "or start the cloud with --deploy"
         ) from error
     ports = deployed.ports()
-    service = deployed.settings.services[0]
-    promoted = [r.version for r in ports.ledger.releases(service.name) if r.state is ReleaseState.PROMOTED]
+    service, policy = deployed.settings.services[0], deployed.settings.policy
+    now = datetime.now(UTC)
+    situation = Situation(
+        releases=tuple(ports.ledger.releases(service.name)),
+        changes=ports.ledger.changes(service.name, now - timedelta(minutes=policy.correlation_window_minutes)).items,
+        is_paused=ports.ledger.pause(service.name) is not None,
+        has_traffic=record.requests_per_second > 0,
+        now=now,
+    )
     try:
         behaviour = ship_release(
             LocalPipeline(service), deployed, ports, version, behaves, should_migrate=should_migrate
         )
     except ExpectationFailed as failure:
         raise NotAvailable(f"{version} was pushed, not deployed: {failure}") from failure
-    for line in _lines(version, behaviour, promoted, service.name, ports, has_traffic=record.requests_per_second > 0):
+    for line in prospects(version, behaviour, situation, policy, ENVIRONMENT):
         print_paragraph(line)
-
-
-def _lines(
-    version: str, behaviour: Behaviour, promoted: list[str], service: str, ports: AllPorts, *, has_traffic: bool
-) -> list[str]:
-    environment = ports.settings.environment
-    lines = [f"{version} is being deployed. It {behaviour.description}.", f"Then: {behaviour.expectation}"]
-    if not behaviour.is_good and not promoted:
-        lines.append(
-            "No release is promoted yet, so a rollback will be refused: nothing is known to be good. "
-            "Ship a healthy release first, and wait until `rollback versions` lists it as promoted."
-        )
-    if ports.ledger.pause(service) is not None:
-        lines.append(f"Automatic rollbacks are paused: `rollback resume {environment}` lets them act again.")
-    if not has_traffic:
-        lines.append("Nothing sends requests: run `rollback local traffic` in another terminal.")
-    return [*lines, f"To follow it: rollback status {environment}, rollback history {environment}"]
