@@ -77,6 +77,6 @@ def test_a_newcomer_plays_an_incident_and_rolls_back_by_hand(newcomer: Newcomer,
     assert re.search(r"runs +v1\.0\.0 ", newcomer.type("status", "production"))
 
     assert "has ended" in newcomer.type("local", "down")
-    assert not process_start_ticks(process_id)
+    wait_for(lambda: not process_start_ticks(process_id))
     assert not (tmp_path / "cloud").exists()
     assert "no local cloud runs" in newcomer.type("local", "env", code=2)
