@@ -45,9 +45,14 @@ class Pipeline(ABC):
     @property
     def repository(self) -> str:
         """Name of the ECR repository of the service's image."""
+        return self.image("").partition("/")[2].partition(":")[0]
+
+    def image(self, version: str) -> str:
+        """Return the reference to the service's image of a version."""
         containers = self._definition()["containerDefinitions"]
         image: str = next(c["image"] for c in containers if c["name"] == self.service.container)
-        return image.partition("/")[2].partition(":")[0].partition("@")[0]
+        registry, _, repository = image.partition("/")
+        return f"{registry}/{repository.partition(':')[0].partition('@')[0]}:{version}"
 
     def ship(self, version: str, desired_count: int | None = None) -> str:
         """Register the running definition with another image in the pipeline's family, deploy it, return its ARN."""
@@ -56,8 +61,7 @@ class Pipeline(ABC):
         containers = definition["containerDefinitions"]
         for container in containers:
             if container["name"] == self.service.container:
-                registry = container["image"].partition("/")[0]
-                container["image"] = f"{registry}/{self.repository}:{version}"
+                container["image"] = self.image(version)
         fields = {key: definition[key] for key in COPIED_FIELDS if definition.get(key)}
         # After a rollback a definition of our families runs; a pipeline registers in its own family only.
         family = original_family(family_of(definition["taskDefinitionArn"]))

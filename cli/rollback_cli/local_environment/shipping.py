@@ -97,7 +97,7 @@ def ship_release(
             "nothing was shipped"
         )
     pipeline.push(version, dict(behaviour.image))
-    decision = check_deploy(pipeline.service.name, _reference(pipeline, version), ports)
+    decision = check_deploy(pipeline.service.name, pipeline.image(version), ports)
     if not decision.is_allowed:
         _delete_image(pipeline, version)
         raise InvalidRequest(f"{decision.reason}; nothing was shipped")
@@ -117,11 +117,6 @@ def _is_pushed(pipeline: Pipeline, version: str) -> bool:
 def _delete_image(pipeline: Pipeline, version: str) -> None:
     ecr = pipeline.client("ecr")
     ecr.batch_delete_image(repositoryName=pipeline.repository, imageIds=[{"imageTag": version}])
-
-
-def _reference(pipeline: Pipeline, version: str) -> str:
-    uri = pipeline.client("ecr").describe_repositories(repositoryNames=[pipeline.repository])["repositories"][0]
-    return f"{uri['repositoryUri']}:{version}"
 
 
 def _migrate(pipeline: Pipeline, version: str, folder: Path, migrations: int) -> None:
