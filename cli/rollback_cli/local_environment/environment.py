@@ -14,6 +14,7 @@ from rollback_cli.demo.timeline.watcher import DemoWatcher
 from rollback_cli.demo.waiting import wait_until
 from rollback_cli.deployed_stack import find_deployment
 from rollback_cli.local_environment.behaviours import HEALTHY
+from rollback_cli.local_environment.client_variables import point_this_process_at
 from rollback_cli.local_environment.cloud_record import LocalCloudRecord, assembly_folder
 from rollback_cli.local_environment.profile import ALARMS, DATABASE_POLICY, MAX_PENDING, POLICY, REQUESTS_PER_SECOND
 from rollback_cli.local_environment.shipping import ship_release
@@ -45,6 +46,7 @@ class LocalEnvironment(DemoEnvironment):
 
     def _start_all(self) -> None:
         self._start_cloud()
+        point_this_process_at(self.cloud.environment())
         self._synthesise(_make_folder(assembly_folder()))
         if self._should_deploy:
             self._deploy(assembly_folder())
@@ -67,7 +69,7 @@ class LocalEnvironment(DemoEnvironment):
             ExpectationFailed: the release does not serve requests, or is not promoted.
         """
         self._timeline.say(f"ship {FIRST_VERSION}", "head")
-        ship_release(self, self.deployed, self.ports, FIRST_VERSION, HEALTHY, should_migrate=self.database is not None)
+        ship_release(self, self.deployed, self.ports, FIRST_VERSION, HEALTHY)
         wait_until(f"{FIRST_VERSION} serves requests", self.is_settled, _SETTLE_SECONDS)
         if self._has_traffic:
             self.start_load(REQUESTS_PER_SECOND, MAX_PENDING)

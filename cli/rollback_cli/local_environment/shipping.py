@@ -84,7 +84,9 @@ def ship_release(
         )
     migrations = 0
     if deployed.settings.database is not None:
-        migrations = _count_applied(pipeline) + should_migrate
+        applied = _count_applied(pipeline)
+        should_migrate = should_migrate or not applied  # the first one creates the tables
+        migrations = applied + should_migrate
         if migrations > _MIGRATIONS:
             raise InvalidRequest(
                 "--migrate: every migration of the repository is applied already: ship without it, or roll the "

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from e2e.processes import ROLLBACK, ROOT, command_line, descendants, environment, process_start_ticks
 
-UP = (ROLLBACK, "local", "up", "--deploy", "--port", "0")
+UP = (ROLLBACK, "local", "up", "--deploy", "--no-traffic", "--port", "0")
 DEMO = (ROLLBACK, "demo")
 WITH_DATABASE = (*DEMO, "--scenario", "bad-migration")
 MEMORY = Path("/dev/shm")  # noqa: S108 - the local Neon keeps its data here

@@ -103,3 +103,16 @@ def test_a_shell_that_evaluates_the_commands_has_no_variable_that_leads_elsewher
         "HOME": "/root",
         **variables,
     }
+
+
+def test_a_process_that_is_pointed_at_the_cloud_has_no_variable_that_leads_elsewhere() -> None:
+    program = (
+        "import os; from rollback_cli.local_environment.client_variables import point_this_process_at as point; "
+        f"point({VARIABLES!r}); print({{n: v for n, v in os.environ.items() if n.startswith('AWS_')}} == {VARIABLES!r})"
+    )
+    elsewhere = {"AWS_PROFILE": "work", "AWS_ENDPOINT_URL_DYNAMODB": "http://elsewhere"}
+    path = {"PYTHONPATH": ":".join(sys.path)}
+    process = subprocess.run(
+        [sys.executable, "-c", program], env={**path, **elsewhere}, capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "True\n", process.stderr

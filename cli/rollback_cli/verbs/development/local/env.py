@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import typer
 
-# A client would use these instead of the variables of the local cloud, or send a real token to it.
-_IN_THE_WAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-_ENDPOINT = "AWS_ENDPOINT_URL_"
+from rollback_cli.local_environment.client_variables import in_the_way
 
 
 def env() -> None:
@@ -29,10 +27,7 @@ def shell_commands(variables: Mapping[str, str], present: Mapping[str, str]) -> 
         variables: variables of the local cloud.
         present: variables of the shell.
     """
-    in_the_way = [
-        name for name in present if (name in _IN_THE_WAY or name.startswith(_ENDPOINT)) and name not in variables
-    ]
-    if in_the_way:
-        yield f"unset {' '.join(sorted(in_the_way))}"
+    if names := in_the_way(present, variables):
+        yield f"unset {' '.join(names)}"
     for name, value in variables.items():
         yield f"export {name}={shlex.quote(value)}"

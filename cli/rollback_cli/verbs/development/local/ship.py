@@ -9,6 +9,7 @@ import typer
 from rollback.errors import InvalidRequest, NotAvailable
 from rollback_cli import deployed_stack
 from rollback_cli.local_environment.behaviours import HEALTHY, find_behaviour, help_text
+from rollback_cli.local_environment.client_variables import point_this_process_at
 from rollback_cli.local_environment.prospects import Situation, prospects
 from rollback_cli.terminal_text import print_paragraph
 
@@ -41,7 +42,7 @@ def ship(
     check_version(version)
     find_behaviour(behaves)
     record = cloud_record.read()
-    os.environ.update(record.variables)  # the local cloud only, whatever the shell's variables name
+    point_this_process_at(record.variables)
     try:
         deployed = deployed_stack.find_deployment(ENVIRONMENT)
     except InvalidRequest as error:
