@@ -1,6 +1,8 @@
 """`rollback local ship` says what will happen, and what stands in the way of a rollback."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.builders import NOW, release
@@ -24,8 +26,8 @@ def change(minutes_ago: float, trigger: Trigger = Trigger.ALARM) -> ChangeEntry:
     )
 
 
-def said(behaves: str, **changes: object) -> str:
-    situation = Situation(**{**vars(QUIET), **changes})  # type: ignore[arg-type]
+def said(behaves: str, **changes: Any) -> str:
+    situation = replace(QUIET, **changes)
     return "\n".join(prospects("v2", BEHAVIOURS[behaves], situation, POLICY, "production"))
 
 
@@ -47,7 +49,7 @@ def test_every_behaviour_is_described_with_the_events_that_follow(behaves: str) 
     ],
     ids=["nothing promoted", "paused", "a rollback just now"],
 )
-def test_an_obstacle_to_the_rollback_of_a_bad_release_is_said(changes: dict[str, object], obstacle: str) -> None:
+def test_an_obstacle_to_the_rollback_of_a_bad_release_is_said(changes: dict[str, Any], obstacle: str) -> None:
     assert obstacle in said("errors", **changes)
     assert obstacle not in said("healthy", **changes)
 
