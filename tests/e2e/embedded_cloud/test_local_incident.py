@@ -16,6 +16,7 @@ class Newcomer:
 
     def __init__(self, folder: Path) -> None:
         self.cloud = {"ROLLBACK_LOCAL_FOLDER": str(folder)}
+        self.log = folder / "output.log"
 
     def evaluate_env(self) -> None:
         """Take the variables of `rollback local env` into the shell."""
@@ -28,14 +29,9 @@ class Newcomer:
         assert "Traceback" not in process.stdout
         return process.stdout
 
-    def wait_for(self, pattern: str, *words: str) -> str:
-        """Type a command until its output has this pattern."""
-
-        def shown() -> str | None:
-            output = self.type(*words)
-            return output if re.search(pattern, output) else None
-
-        return wait_for(shown)
+    def wait_for_event(self, pattern: str) -> None:
+        """Wait until the output of the cloud shows an event; reading it costs the busy machine nothing."""
+        wait_for(lambda: re.search(pattern, self.log.read_text()))
 
 
 @pytest.fixture
@@ -49,7 +45,8 @@ def test_a_newcomer_plays_an_incident_and_rolls_back_by_hand(newcomer: Newcomer,
     said = newcomer.type("local", "up", "--deploy", "--detach", "--port", "0")
     (process_id,) = map(int, re.findall(r"in the background, process (\d+)", said))
     newcomer.evaluate_env()
-    newcomer.wait_for(r"runs +v1\.0\.0 \(promoted\)", "status", "production")
+    newcomer.wait_for_event(r"release v1\.0\.0 is promoted")
+    assert re.search(r"runs +v1\.0\.0 \(promoted\)", newcomer.type("status", "production"))
 
     # Wrong words change nothing.
     assert "was shipped already" in newcomer.type("local", "ship", "v1.0.0", code=2)
@@ -58,10 +55,10 @@ def test_a_newcomer_plays_an_incident_and_rolls_back_by_hand(newcomer: Newcomer,
 
     # A good release is promoted, the bad one after it is rolled back to it.
     assert "is promoted" in newcomer.type("local", "ship", "v1.1.0")
-    newcomer.wait_for(r"runs +v1\.1\.0 \(promoted\)", "status", "production")
+    newcomer.wait_for_event(r"release v1\.1\.0 is promoted")
     assert "60% of its requests" in newcomer.type("local", "ship", "v1.2.0", "--behaves", "errors")
-    history = newcomer.wait_for(r"succeeded +│ v1\.2\.0 → v1\.1\.0", "history", "production")
-    newcomer.wait_for(r"rollback +none in progress", "status", "production")
+    newcomer.wait_for_event(r"succeeded and concluded: v1\.2\.0 → v1\.1\.0")
+    history = newcomer.type("history", "production")
     assert re.search(r"v1\.2\.0 +│ quarantined", newcomer.type("versions", "production"))
     (rollback_id,) = re.findall(r"│ (express-api-\S+) +│ alarm +│ succeeded", history)
     assert "v1.2.0" in newcomer.type("report", "production", rollback_id)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from e2e.live import wait_for
-from e2e.processes import BIN, ROLLBACK, ROOT, Process, run
+from e2e.processes import ROLLBACK, ROOT, Process, environment, run
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 STATUS = (ROLLBACK, "status", "production")
@@ -16,7 +16,7 @@ STATUS = (ROLLBACK, "status", "production")
 
 def variables_of_a_shell(folder: dict[str, str]) -> dict[str, str]:
     """Return the variables that a shell has after `eval "$(rollback local env)"`."""
-    before = {"PATH": f"{BIN}:/usr/bin:/bin", "AWS_PROFILE": "of-a-real-account", **folder}
+    before = environment({"AWS_PROFILE": "of-a-real-account", **folder})
     script = f'eval "$({ROLLBACK} local env)" && env -0'
     shell = subprocess.run(["bash", "-c", script], env=before, capture_output=True, text=True, check=True)
     after = dict(entry.split("=", 1) for entry in shell.stdout.split("\0") if entry)
