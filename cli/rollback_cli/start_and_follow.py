@@ -52,7 +52,7 @@ def start_and_follow(
     deployment = deployed_stack.find_deployment(environment)
     fields = {name: value for name, value in options.items() if value is not None and value is not False}
     fields["requested_by"] = requester.requester_name()
-    if follow and requester.is_at_terminal():
+    if wait and requester.is_at_terminal():
         fields["is_attended"] = True
     request = parse_request(fields, deployment.settings.service_names)
     why_no_drill = why_not_allowed(request, deployment.settings) if request.drill else None

@@ -87,6 +87,7 @@ def overrides(
     database: Mapping[str, Any],
     secrets: Mapping[str, str],
     approval: Mapping[str, Any] = WITHOUT_APPROVALS,
+    alarms: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings that replace those of production in `cdk.json`.
 
@@ -96,6 +97,7 @@ def overrides(
         database: settings of the database; empty: the environment has none.
         secrets: secrets of the container, variable → ARN.
         approval: settings of approvals.
+        alarms: settings of alarms that replace those of this profile.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,
@@ -108,7 +110,7 @@ def overrides(
         "drills": DRILLS,
         "github_actions": GITHUB_ACTIONS,
         "approval": approval,
-        "alarms": _ALARMS,
+        "alarms": {**_ALARMS, **(alarms or {})},
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),
