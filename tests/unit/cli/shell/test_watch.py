@@ -1,6 +1,7 @@
 """`rollback watch`: a line for each fact, until the rollback is concluded."""
 
 import re
+from itertools import groupby
 
 import pytest
 from simulations.service import Simulation, start_simulation
@@ -41,6 +42,16 @@ def test_a_watched_rollback_is_a_line_for_each_fact_and_then_its_report(
     assert re.search(r"^phases: detect \d+ s, decide \d+ s, act \d+ s, verify \d+ s$", type_.said, re.MULTILINE)
     assert f"Rollback {rollback.id}: succeeded" in type_.said
     assert "\x1b" not in type_.said
+
+
+def test_facts_that_are_older_than_the_watch_have_their_own_phase_and_no_time_of_their_own(terminal: At) -> None:
+    simulation = start_simulation()
+    rollback = simulation.run()
+    type_ = terminal(simulation)
+    assert type_("watch", "production", rollback.id) == 0
+    facts = [line.split() for line in type_.said.splitlines() if re.match(r" *≤\d+ s  ", line)]
+    assert facts[0][2:4] == ["decide", "started,"]
+    assert [phase for phase, _ in groupby(facts, key=lambda words: words[2])] == ["decide", "act", "verify", "conclude"]
 
 
 def test_a_quiet_watch_prints_the_report_only(terminal: At) -> None:
