@@ -1,17 +1,23 @@
 """`rollback watch`: a line for each fact, until the rollback is concluded."""
 
+import io
 import re
+from datetime import timedelta
 from itertools import groupby
 
 import pytest
+from rich.console import Console
 from simulations.service import Simulation, start_simulation
 from simulations.terminal import At
+from support.builders import NOW
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError
 from rollback.workflow.route import Step
 from rollback_cli.progress import follow
+from rollback_cli.progress.printer import ProgressPrinter
 from rollback_cli.shell import names_cache
+from rollback_cli.shell.common_options import common_options
 
 
 def advance_between_readings(simulation: Simulation, rollback: Rollback, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,3 +138,15 @@ def test_a_names_cache_that_is_damaged_is_empty(terminal: At) -> None:
     assert names_cache.names("rollbacks", "production") == ["r2", "r1"]
     assert names_cache.environment_of("r1") == "production"
     assert names_cache.account_of("production") == "123456789012"
+
+
+@pytest.mark.parametrize(("is_terminal", "is_quiet"), [(True, False), (False, False), (True, True)])
+def test_a_spinner_turns_in_a_terminal_only(is_terminal: bool, is_quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common_options, "is_quiet", is_quiet)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=is_terminal, _environ={"TERM": "xterm"})
+    printer = ProgressPrinter(console)
+    with printer.spinner():
+        printer.show(start_simulation().run(), NOW + timedelta(seconds=12))
+    assert ("\x1b[?25l" in screen.getvalue()) == (is_terminal and not is_quiet)  # hides the cursor
+    assert ("v2 → v1" in screen.getvalue()) == (not is_quiet)
