@@ -120,7 +120,7 @@ def test_a_rollback_that_is_only_started_is_watched_by_its_id(
     words = started.stdout.rpartition("to watch it: rollback ")[2]
     watched = rollback(words)
     _assert_succeeded(watched, bad, deployed)
-    assert re.search(r"^ *\d+ s  act +\S", watched.stdout, re.MULTILINE), watched.stdout
+    assert re.search(r"^ *≤?\d+ s  act +\S", watched.stdout, re.MULTILINE), watched.stdout
     assert re.search(r"^phases: .*act \d+ s, verify \d+ s$", watched.stdout, re.MULTILINE), watched.stdout
 
 

@@ -4,7 +4,7 @@ Facts stay in the document. A reader prints each fact that it has not printed ye
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from rollback.check import Verdict
@@ -30,11 +30,13 @@ class Fact:
         text: its line.
         when: tells facts with the same text apart.
         is_move: whether it is a call to AWS; consecutive calls share a line.
+        phase: phase in which it came about; empty for a wait, which belongs to the present phase.
     """
 
     text: str
     when: object = None
     is_move: bool = False
+    phase: str = field(default="", compare=False)
 
 
 def progress_facts(rollback: Rollback) -> Iterator[Fact]:
@@ -48,10 +50,20 @@ def progress_facts(rollback: Rollback) -> Iterator[Fact]:
 
 
 def _facts_so_far(rollback: Rollback) -> Iterator[Fact]:
+    yield from (replace(fact, phase="decide") for fact in _decision_facts(rollback))
+    yield from (replace(fact, phase="act") for fact in _action_facts(rollback))
+    if rollback.verification is not None:
+        yield from (replace(fact, phase="verify") for fact in _verification_facts(rollback.verification))
+
+
+def _decision_facts(rollback: Rollback) -> Iterator[Fact]:
     yield Fact(f"started, trigger: {rollback.trigger.replace('_', ' ')}")
     if rollback.plan is not None and rollback.plan.target is not None:
         yield from _schema_facts(rollback.plan)
         yield Fact(rollback.plan.summary)
+
+
+def _action_facts(rollback: Rollback) -> Iterator[Fact]:
     if rollback.database is not None:
         yield from _database_facts(rollback.database)
     if rollback.service is not None:
@@ -61,15 +73,13 @@ def _facts_so_far(rollback: Rollback) -> Iterator[Fact]:
     )
     if rollback.reconnection is not None and rollback.reconnection.ended_at is not None:
         yield from (Fact(f"connections: {line.strip()}") for line in format_connections(rollback)[1:])
-    if rollback.verification is not None:
-        yield from _verification_facts(rollback.verification)
 
 
 def outcome_facts(rollback: Rollback) -> Iterator[Fact]:
     """State the outcome; of a rollback that acted, also that its obligations are discharged."""
     if rollback.outcome is not None:
         concluded = " and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
-        yield Fact(f"{rollback.outcome}{concluded}: {rollback.reason}")
+        yield Fact(f"{rollback.outcome}{concluded}: {rollback.reason}", phase="conclude")
 
 
 def merge_lines(facts: Iterable[Fact]) -> Iterator[str]:

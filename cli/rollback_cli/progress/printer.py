@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -36,7 +37,9 @@ class ProgressPrinter:
             print_paragraph(text, self._console)
 
     def show(self, rollback: Rollback, now: datetime) -> None:
-        """Print the facts that were not printed yet.
+        """Print the facts that were not printed yet, each with its phase and the time of this reading.
+
+        A reading that begins late finds old facts too: `≤` says that they are not newer than that.
 
         Args:
             rollback: document as it was just read.
@@ -44,9 +47,11 @@ class ProgressPrinter:
         """
         phase, seconds = current_phase(rollback), max(0.0, (now - rollback.created_at).total_seconds())
         new = [fact for fact in _facts(rollback) if fact not in self._printed]
+        time = f"{'≤' if not self._printed and len(new) > 1 else ''}{seconds:.0f}"
         self._printed.update(new)
-        for line in merge_lines(new):
-            self.say(f"{seconds:6.0f} s  {phase:8} {line}")
+        for phase_of_facts, facts in groupby(new, key=lambda fact: fact.phase or phase):
+            for line in merge_lines(facts):
+                self.say(f"{time:>6} s  {phase_of_facts:8} {line}")
         if self._spinner is not None:
             self._spinner.update(f"{rollback.id}: {phase}, {seconds:.0f} s")
 

@@ -1,16 +1,23 @@
 """`rollback watch`: a line for each fact, until the rollback is concluded."""
 
+import io
 import re
+from datetime import timedelta
+from itertools import groupby
 
 import pytest
+from rich.console import Console
 from simulations.service import Simulation, start_simulation
 from simulations.terminal import At
+from support.builders import NOW
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError
 from rollback.workflow.route import Step
 from rollback_cli.progress import follow
+from rollback_cli.progress.printer import ProgressPrinter
 from rollback_cli.shell import names_cache
+from rollback_cli.shell.common_options import common_options
 
 
 def advance_between_readings(simulation: Simulation, rollback: Rollback, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +48,16 @@ def test_a_watched_rollback_is_a_line_for_each_fact_and_then_its_report(
     assert re.search(r"^phases: detect \d+ s, decide \d+ s, act \d+ s, verify \d+ s$", type_.said, re.MULTILINE)
     assert f"Rollback {rollback.id}: succeeded" in type_.said
     assert "\x1b" not in type_.said
+
+
+def test_facts_that_are_older_than_the_watch_have_their_own_phase_and_no_time_of_their_own(terminal: At) -> None:
+    simulation = start_simulation()
+    rollback = simulation.run()
+    type_ = terminal(simulation)
+    assert type_("watch", "production", rollback.id) == 0
+    facts = [line.split() for line in type_.said.splitlines() if re.match(r" *≤\d+ s  ", line)]
+    assert facts[0][2:4] == ["decide", "started,"]
+    assert [phase for phase, _ in groupby(facts, key=lambda words: words[2])] == ["decide", "act", "verify", "conclude"]
 
 
 def test_a_quiet_watch_prints_the_report_only(terminal: At) -> None:
@@ -121,3 +138,15 @@ def test_a_names_cache_that_is_damaged_is_empty(terminal: At) -> None:
     assert names_cache.names("rollbacks", "production") == ["r2", "r1"]
     assert names_cache.environment_of("r1") == "production"
     assert names_cache.account_of("production") == "123456789012"
+
+
+@pytest.mark.parametrize(("is_terminal", "is_quiet"), [(True, False), (False, False), (True, True)])
+def test_a_spinner_turns_in_a_terminal_only(is_terminal: bool, is_quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common_options, "is_quiet", is_quiet)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=is_terminal, _environ={"TERM": "xterm"})
+    printer = ProgressPrinter(console)
+    with printer.spinner():
+        printer.show(start_simulation().run(), NOW + timedelta(seconds=12))
+    assert ("\x1b[?25l" in screen.getvalue()) == (is_terminal and not is_quiet)  # hides the cursor
+    assert ("v2 → v1" in screen.getvalue()) == (not is_quiet)
