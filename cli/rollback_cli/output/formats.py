@@ -1,6 +1,6 @@
 """Print a document in the form that an operator or a pipeline asked for.
 
-rich and yaml are imported only where they are needed: a verb in a pipeline starts faster without them.
+rich, yaml and pydantic are imported only where they are needed: a verb starts faster without them.
 """
 
 import sys
@@ -9,8 +9,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from rollback.text import paragraph
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +67,8 @@ def print_text_or_data(document: "Document", output: OutputFormat, text: Iterabl
     if output is not OutputFormat.TABLE:
         print_data(document, output)
         return
+    from rollback.text import paragraph  # noqa: PLC0415 - pydantic takes a while to import
+
     for given in text:
         for line in paragraph(given):
             print(line)
