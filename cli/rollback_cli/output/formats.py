@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
 
     from rollback_cli.output.document import Document
@@ -74,7 +75,7 @@ def print_text_or_data(document: "Document", output: OutputFormat, text: Iterabl
             print(line)
 
 
-def print_data(document: "Document", output: OutputFormat) -> None:
+def print_data(document: "BaseModel", output: OutputFormat) -> None:
     """Print a document as JSON or YAML, with all its members."""
     if output is OutputFormat.JSON:
         print(document.model_dump_json(indent=2))
