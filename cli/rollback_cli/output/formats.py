@@ -1,6 +1,6 @@
 """Print a document in the form that an operator or a pipeline asked for.
 
-rich and yaml are imported only where they are needed: a verb in a pipeline starts faster without them.
+rich, yaml and pydantic are imported only where they are needed: a verb starts faster without them.
 """
 
 import sys
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollback.text import paragraph
-
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
 
     from rollback_cli.output.document import Document
@@ -69,12 +68,14 @@ def print_text_or_data(document: "Document", output: OutputFormat, text: Iterabl
     if output is not OutputFormat.TABLE:
         print_data(document, output)
         return
+    from rollback.text import paragraph  # noqa: PLC0415 - pydantic takes a while to import
+
     for given in text:
         for line in paragraph(given):
             print(line)
 
 
-def print_data(document: "Document", output: OutputFormat) -> None:
+def print_data(document: "BaseModel", output: OutputFormat) -> None:
     """Print a document as JSON or YAML, with all its members."""
     if output is OutputFormat.JSON:
         print(document.model_dump_json(indent=2))

@@ -103,3 +103,9 @@ def test_rich_and_yaml_are_not_imported_before_they_are_needed() -> None:
     code = f"import sys; {imports}; print(sorted({{'rich', 'yaml'}} & sys.modules.keys()))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=90)
     assert process.stdout == "[]\n"
+
+
+def test_the_forms_are_known_without_pydantic() -> None:
+    code = "import sys, rollback_cli.output.formats; print(sorted({'rich', 'yaml', 'pydantic'} & sys.modules.keys()))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=90)
+    assert process.stdout == "[]\n"
