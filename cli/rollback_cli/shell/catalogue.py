@@ -85,8 +85,7 @@ VERBS: tuple[Verb, ...] = (
         ROLLBACKS,
         "rollbacks.approve",
         "approve",
-        help="Approve a rollback that waits for an approval; the plan is made again, and must still be the approved "
-        "one.",
+        help="Approve a rollback that waits for an approval; the plan is made again, and must still be the approved one.",
     ),
     Verb(
         "reject",
@@ -107,8 +106,7 @@ VERBS: tuple[Verb, ...] = (
         ROLLBACKS,
         "rollbacks.undo",
         "undo",
-        help="Restore the database from the backup branch of a rollback; undoing a full rollback moves the service "
-        "too.",
+        help="Restore the database from the backup branch of a rollback; undoing a full rollback moves the service too.",
     ),
     Verb(
         "verify",
@@ -129,7 +127,7 @@ VERBS: tuple[Verb, ...] = (
         RELEASES,
         "releases.versions",
         "versions",
-        help="List the known releases of each service, newest first, with their states.",
+        help="List the known releases of each service, newest first: their states, and whether ECR still has their images.",
     ),
     Verb(
         "promote",
@@ -166,7 +164,13 @@ VERBS: tuple[Verb, ...] = (
         "checkpoint",
         help="Record the database's position, so that a rollback can restore it to before this version's migrations.",
     ),
-    Verb("doctor", OPERATIONS, "operations.doctor", "doctor", help=""),
+    Verb(
+        "doctor",
+        OPERATIONS,
+        "operations.doctor",
+        "doctor",
+        help="Check whether an environment would really roll back; changes nothing.",
+    ),
     Verb(
         "pause",
         OPERATIONS,
