@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo check synth format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -25,10 +25,10 @@ install: $(STAMP) ## Create the virtual environment with the hash-locked depende
 $(TOOLS): $(STAMP)
 	@mkdir -p .tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools \
-		asl-validator@4 'aws-cdk@^2.1148.0'
+		asl-validator@4 'aws-cdk@^2.1148.0' 'mermaid@11'
 	@touch $@
 
-tools: $(TOOLS) ## Install the CDK's command line and the validator of state machines into .tools
+tools: $(TOOLS) ## Install the CDK's command line, the validator of state machines and Mermaid into .tools
 
 synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, with the functions' bundle
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.tools/node_modules/.bin:$$PATH" cdk synth --quiet
@@ -71,6 +71,10 @@ bench: $(STAMP) ## Measure the reads of a young and an old ledger (AGES="10 100 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO) $(if $(OPEN),--open)
+
+docs: $(TOOLS) ## Build the documentation site into build/site; a wrong link fails. No page loads anything from another server
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or serve it: $(BIN)/mkdocs serve"
 
 check: $(STAMP) ## Check lint rules, formatting, strict types and the English rules
 	$(BIN)/ruff check --no-cache .
