@@ -28,6 +28,8 @@ _OWN_COMMANDS: dict[tuple[str, str], dict[str, bool]] = {
     ("ecr", "get-login-password"): {},
     ("sso", "login"): {},
 }  # fmt: skip
+# Options that the AWS CLI names otherwise than the service (awscli/customizations/argrename.py).
+_RENAMED = {("sns", "subscribe", "--endpoint"): "--notification-endpoint"}
 
 
 @cache
@@ -56,7 +58,9 @@ def judge(words: tuple[str, ...]) -> Iterator[str]:
     yield from _judge_global(options)
     if (service, name) in _OWN_COMMANDS:
         known = _OWN_COMMANDS[service, name]
-        yield from (f"aws {service} {name} has no option {option}" for option in options if option not in known | _GLOBAL)
+        yield from (
+            f"aws {service} {name} has no option {option}" for option in options if option not in known | _GLOBAL
+        )
         return
     try:
         operations = _operations(service)
@@ -117,6 +121,10 @@ def _judge_operation(
     shape = operation.input_shape
     members = {f"--{xform_name(member, '-')}": member for member in shape.members} if shape is not None else {}
     required = {f"--{xform_name(member, '-')}" for member in (shape.required_members if shape is not None else ())}
+    for (renamed_service, command, old), new in _RENAMED.items():
+        if (service, name) == (renamed_service, command):
+            members[new] = members.pop(old)
+            required = {new if option == old else option for option in required}
     paginators = _session().get_paginator_model(service)
     try:
         limit = paginators.get_paginator(operation.name).get("limit_key")
@@ -140,7 +148,8 @@ def _judge_operation(
         else:
             yield from _judge_values(member, option, values)
     if "--cli-input-json" not in options:
-        yield from (f"aws {service} {name} needs {option}" for option in sorted(required - set(options)))
+        given = {option.replace("--no-", "--", 1) for option in options} | set(options)
+        yield from (f"aws {service} {name} needs {option}" for option in sorted(required - given))
 
 
 def _judge_values(shape: Shape, option: str, values: list[str]) -> Iterator[str]:

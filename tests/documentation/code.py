@@ -1,6 +1,7 @@
 """Judges blocks of code by their language: Python, JSON, YAML, SQL and plain text."""
 
 import ast
+import importlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +11,15 @@ from typing import Any
 import botocore.session
 from documentation import programs
 from documentation.pages import Block
+from documentation.shell import read_commands
 
 from stacks.environment import Application, Environment
 
 _SCHEMAS = {"application": Application, "environments": Environment}
 # Prefix of IAM's actions → service of the SDK, where they differ (Service Authorization Reference).
 _SERVICES = {"states": "stepfunctions", "elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
-_WITHOUT_OPERATION = frozenset({"dynamodb:ConditionCheckItem"})  # of TransactWriteItems
+# Actions that no operation has the name of: of TransactWriteItems, and of Invoke.
+_WITHOUT_OPERATION = frozenset({"dynamodb:ConditionCheckItem", "lambda:InvokeFunction"})
 
 
 def language_of(block: Block) -> str:
@@ -29,6 +32,8 @@ def language_of(block: Block) -> str:
         return "bash"
     if first.startswith(("{", '"')):
         return "json"
+    if re.match(r"[a-z-]+:(\n| \{| [a-z])", first):
+        return "yaml"
     if first.startswith(("from ", "import ")) or re.match(r"[a-z_.]+\(|with ", first):
         return "python"
     return ""
@@ -131,13 +136,26 @@ def _operations(service: str) -> frozenset[str]:
 
 
 def judge_yaml(block: Block) -> Iterator[str]:
-    """Yield why the block is no YAML."""
-    import yaml  # noqa: PLC0415 - the package of MkDocs and of other tools; no dependency of the product
-
+    """Yield why the block is no YAML, and what is wrong with the commands of its steps."""
+    yaml = importlib.import_module("yaml")  # MkDocs brings it, without types
     try:
-        yaml.safe_load(block.text)
+        document = yaml.safe_load(block.text)
     except yaml.YAMLError as error:
         yield f"no YAML: {error}"
+        return
+    for script in _scripts(document):
+        for command in read_commands(script):
+            yield from (f"{' '.join(command.words)}: {problem}" for problem in programs.judge(command))
+
+
+def _scripts(document: Any) -> Iterator[str]:
+    if isinstance(document, Mapping):
+        yield from (value for key, value in document.items() if key == "run" and isinstance(value, str))
+        for value in document.values():
+            yield from _scripts(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _scripts(value)
 
 
 def judge_text(block: Block) -> Iterator[str]:

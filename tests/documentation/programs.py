@@ -152,7 +152,9 @@ def _judge_context(word: str) -> Iterator[str]:
 # curl
 
 _CURL_SWITCHES = frozenset({"--fail", "--fail-with-body", "--silent", "--show-error", "--location", "-f", "-s", "-L"})
-_CURL_VALUES = frozenset({"--output", "--write-out", "--header", "--request", "--data", "--max-time", "-H", "-X", "-d", "-o"})
+_CURL_VALUES = frozenset(
+    {"--output", "--write-out", "--header", "--request", "--data", "--max-time", "-H", "-X", "-d", "-o"}
+)
 
 
 def _judge_curl(arguments: tuple[str, ...]) -> Iterator[str]:
@@ -187,7 +189,14 @@ def judge_neon(method: str, url: str) -> Iterator[str]:
     below = "/" + re.sub(r"\$\w+|\{\w+\}", "br-main-abcdef", rest) if rest else ""
     if not any(route[0] == method and route[1].fullmatch(below) for route in neon_api._ROUTES):
         yield f"Neon's API has no {method} {path}"
-    if unknown := parse_qs(urlsplit(url).query).keys() - {"limit", "search", "cursor", "pooled", "database_name", "role_name"}:
+    if unknown := parse_qs(urlsplit(url).query).keys() - {
+        "limit",
+        "search",
+        "cursor",
+        "pooled",
+        "database_name",
+        "role_name",
+    }:
         yield f"{url}: unknown parameter {', '.join(sorted(unknown))}"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -45,7 +46,7 @@ def _commands() -> dict[tuple[str, ...], Command]:
 def judge(words: tuple[str, ...]) -> Iterator[str]:
     """Yield why the program would refuse the words behind `rollback`; nothing is run."""
     arguments = [_EXAMPLES.get(word, word) for word in words]
-    for option, value in zip(arguments, arguments[1:], strict=False):
+    for option, value in itertools.pairwise(list(arguments)):
         if option == "--tool" and value == "NAME":
             arguments[arguments.index(value)] = "drizzle"
         if option in _VALUES and value not in _VALUES[option] and not value.isupper():

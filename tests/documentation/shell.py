@@ -16,6 +16,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PLACEHOLDER = re.compile(r"<[a-zA-Z][\w-]*>")
 _CHOICE = re.compile(r"^[\w-]+(\|[\w-]+)+$")
 _REDIRECTIONS = {">", ">>", "<"}
+_KEYWORDS = {"export", "then", "do", "if", "while"}  # a command follows them
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ class _Reader:
                 is_target = True
             elif is_target:
                 is_target = False
-            elif not words and _ASSIGNMENT.match(token):
-                continue
-            elif not words and token in {"export", "then", "do", "if", "while"}:
+            elif not words and (_ASSIGNMENT.match(token) or token in _KEYWORDS):
                 continue
             else:
                 start = start if words else self._line
@@ -106,8 +105,8 @@ class _Reader:
                 self._at += len(operator)
                 yield "end", ""
             else:
-                word = self._word()
-                if word not in {"…", "..."}:
+                is_quoted, word = character in "'\"", self._word()
+                if is_quoted or word not in {"…", "..."}:
                     yield "word", word
         yield "end", ""
 

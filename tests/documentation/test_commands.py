@@ -131,7 +131,10 @@ def test_an_invented_command_in_a_sentence_is_found(text: str) -> None:
         ("json", '"policy": {"mode": "watch"}'),
         ("json", '{"environments": {"production": {"alarm": {}}}}'),
         ("json", '{"policy": '),
-        ("json", '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecs:Rollback", "Resource": "*"}]}'),
+        (
+            "json",
+            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecs:Rollback", "Resource": "*"}]}',
+        ),
         ("python", "def broken(:"),
         ("yaml", "a: [b"),
         ("text", "aws ecs list-clusters"),
