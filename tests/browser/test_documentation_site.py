@@ -34,7 +34,8 @@ DIAGRAMS = {
 PHONE, DESKTOP = 400, 1280
 # Elements that scroll sideways by themselves, although the page does not; a block of code may.
 SCROLLING = """[...document.querySelectorAll('.md-content *')].filter(e => e.scrollWidth > e.clientWidth + 1
-  && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && !e.closest('pre')).map(e => e.className || e.tagName)"""
+  && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && !e.closest('pre'))
+  .map(e => e.className || e.tagName)"""
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
@@ -77,11 +78,12 @@ def problems(page: Page, address: str) -> list[str]:
     return found
 
 
-def wait_for_diagrams(page: Page, count: int) -> None:
+def wait_for_diagrams(page: Page, address: str, count: int) -> None:
     """Wait until each diagram is a drawing: Material replaces the text by an element with a shadow root."""
-    drawn = "[...document.querySelectorAll('div.mermaid')].filter(e => e.getBoundingClientRect().height > 60).length"
+    drawn = "[...document.querySelectorAll('div.mermaid')].filter(e => e.getBoundingClientRect().height > 15).length"
     deadline = time.monotonic() + 90
     while (number := page.value(drawn)) != count:
+        assert not problems(page, address)  # an error of the syntax, which no waiting mends
         assert time.monotonic() < deadline, f"{number} of {count} diagrams are drawn"
         time.sleep(0.1)
 
@@ -90,7 +92,7 @@ def wait_for_diagrams(page: Page, count: int) -> None:
 def test_a_page_fits_a_phone_and_reports_no_error(page: Page, address: str, name: str) -> None:
     page.events.clear()
     page.open_url(f"{address}/{name}", PHONE)
-    wait_for_diagrams(page, DIAGRAMS.get(name, 0))
+    wait_for_diagrams(page, address, DIAGRAMS.get(name, 0))
     assert page.value("document.querySelectorAll('h1').length") == 1
     assert page.value("document.documentElement.scrollWidth") <= PHONE
     assert page.value(SCROLLING) == []
@@ -102,7 +104,7 @@ def test_the_diagrams_of_a_page_are_drawn_in_both_schemes(page: Page, address: s
     for is_dark in (False, True):
         page.events.clear()
         page.open_url(f"{address}/{name}", DESKTOP, is_dark=is_dark)
-        wait_for_diagrams(page, DIAGRAMS[name])
+        wait_for_diagrams(page, address, DIAGRAMS[name])
         assert "Syntax error" not in page.value("document.body.innerText")
         assert problems(page, address) == []
 

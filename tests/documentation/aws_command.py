@@ -15,9 +15,10 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 # https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html; value: whether it takes one
 _GLOBAL = {
     "--debug": False, "--endpoint-url": True, "--no-verify-ssl": False, "--no-paginate": False, "--output": True,
-    "--query": True, "--profile": True, "--region": True, "--version": False, "--color": True, "--no-sign-request": False,
+    "--query": True, "--profile": True, "--region": True, "--version": False, "--color": True,
     "--ca-bundle": True, "--cli-read-timeout": True, "--cli-connect-timeout": True, "--no-cli-pager": False,
     "--cli-input-json": True, "--generate-cli-skeleton": True,
+    "--no-sign-request": False,
 }  # fmt: skip
 _PAGINATION = {"--max-items", "--page-size", "--starting-token"}
 _OUTPUTS = {"json", "yaml", "yaml-stream", "text", "table"}
