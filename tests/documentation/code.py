@@ -1,7 +1,6 @@
 """Judges blocks of code by their language: Python, JSON, YAML, SQL and plain text."""
 
 import ast
-import importlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import botocore.session
+import yaml
 from documentation import programs
 from documentation.pages import Block
 from documentation.shell import read_commands
@@ -137,7 +137,6 @@ def _operations(service: str) -> frozenset[str]:
 
 def judge_yaml(block: Block) -> Iterator[str]:
     """Yield why the block is no YAML, and what is wrong with the commands of its steps."""
-    yaml = importlib.import_module("yaml")  # MkDocs brings it, without types
     try:
         document = yaml.safe_load(block.text)
     except yaml.YAMLError as error:
