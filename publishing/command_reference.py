@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -98,15 +99,26 @@ def _commands_below(command: Any, words: tuple[str, ...], context: Any, panel: s
     for name in command.list_commands(context):
         nested = command.get_command(context, name)
         if nested is not None and not nested.hidden:
-            yield from _commands_below(nested, (*words, name), context, panel)
+            yield from _commands_below(nested, (*words, name), context, panel or _panel_in_catalogue(name))
+
+
+def _panel_in_catalogue(name: str) -> str:
+    """Return the panel of a verb in the catalogue of the shell; empty: the verb's own command names its panel."""
+    try:
+        catalogue = import_module("rollback_cli.shell.catalogue")
+    except ModuleNotFoundError:
+        return ""
+    verb = catalogue.find_verb(name)
+    return str(verb.panel) if verb is not None else ""
 
 
 def _parameter(parameter: Any) -> Parameter:
     is_option = parameter.param_type_name == "option"
     is_switch = bool(getattr(parameter, "is_flag", False)) or bool(getattr(parameter, "count", False))
-    names = (*parameter.opts, *parameter.secondary_opts) if is_option else (parameter.name.upper(),)
+    word = (getattr(parameter, "metavar", None) or parameter.name).strip("[]").upper()
+    names = (*parameter.opts, *parameter.secondary_opts) if is_option else (word,)
     default = "" if callable(parameter.default) else _default_text(parameter.default, is_switch)
-    value = "" if is_switch or not is_option else parameter.name.upper()
+    value = "" if is_switch or not is_option else word
     description = getattr(parameter, "help", None) or ""
     return Parameter(tuple(names), value, bool(parameter.required), default, _one_paragraph(description))
 

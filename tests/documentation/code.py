@@ -32,11 +32,9 @@ def language_of(block: Block) -> str:
         return "bash"
     if first.startswith(("{", '"')):
         return "json"
-    if re.match(r"[a-z-]+:(\n| \{| [a-z])", first):
-        return "yaml"
     if first.startswith(("from ", "import ")) or re.match(r"[a-z_.]+\(|with ", first):
         return "python"
-    return ""
+    return "text"
 
 
 def judge_python(block: Block) -> Iterator[str]:

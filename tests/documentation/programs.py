@@ -55,7 +55,7 @@ _FOR_ALL = frozenset({"--help", "--version"})
 def judge(command: Command) -> Iterator[str]:
     """Yield what is wrong with a command, for each of its alternatives."""
     for words in command.alternatives():
-        program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
+        program, arguments = _program(words[0]), words[1:]
         match program:
             case "rollback":
                 yield from rollback_command.judge(arguments)
@@ -75,10 +75,15 @@ def judge(command: Command) -> Iterator[str]:
                 yield f"program {program} is not known: add what judges it to {Path(__file__).name}"
 
 
+def _program(word: str) -> str:
+    """Return a program without the folder that `make` installs it into."""
+    return word.removeprefix(".venv/bin/").removeprefix(".tools/node_modules/.bin/")
+
+
 def is_program(word: str) -> bool:
     """Whether a line that begins with the word is a command."""
     known = {"rollback", "aws", "cdk", "make", "curl", "pytest", "ruff", "mypy", "mkdocs", "export"}
-    return word.removeprefix(".venv/bin/") in known | _OPTIONS.keys() | OF_THE_TEAM
+    return _program(word) in known | _OPTIONS.keys() | OF_THE_TEAM
 
 
 def _judge_listed(program: str, arguments: tuple[str, ...]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -45,7 +46,7 @@ def _commands() -> dict[tuple[str, ...], Command]:
 
 def judge(words: tuple[str, ...]) -> Iterator[str]:
     """Yield why the program would refuse the words behind `rollback`; nothing is run."""
-    arguments = [_EXAMPLES.get(word, word) for word in words]
+    arguments = _arrange([_EXAMPLES.get(word, word) for word in words])
     for option, value in itertools.pairwise(list(arguments)):
         if option == "--tool" and value == "NAME":
             arguments[arguments.index(value)] = "drizzle"
@@ -72,9 +73,18 @@ def judge_mention(words: tuple[str, ...]) -> Iterator[str]:
             )
             return
     if verbs and verbs[0] not in {words_[0] for words_ in _commands()}:
-        problem = _parse(list(words)) if words[0] in ENVIRONMENTS else ""
+        problem = _parse(_arrange(list(words))) if words[0] in ENVIRONMENTS else ""
         if problem is not None:
             yield f"rollback has no command {verbs[0]}"
+
+
+def _arrange(words: list[str]) -> list[str]:
+    """Put the words into the order of the parser, as the program does: `production service` means `start …`."""
+    try:
+        module = import_module("rollback_cli.shell.words")
+    except ModuleNotFoundError:
+        return words
+    return list(module.arrange(words))
 
 
 def _parse(arguments: list[str]) -> str | None:
