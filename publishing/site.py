@@ -10,6 +10,7 @@ from mkdocs.structure.pages import Page
 
 from publishing.command_reference import render_commands
 from publishing.links import rewrite_links
+from publishing.narrow_tables import label_cells
 from publishing.settings_reference import render_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,11 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: object) ->
     uri = page.file.src_uri
     pages = {f"docs/{file.src_uri}": file.src_uri for file in files} | ROOT_PAGES | {"README.md": "index.md"}
     return rewrite_links(markdown, sources.get(uri, f"docs/{uri}"), uri, pages)
+
+
+def on_page_content(page_html: str, **_: object) -> str:
+    """Name the column of each cell, for `site.css`."""
+    return label_cells(page_html)
 
 
 def _expanded(navigation: list[Any], docs: Path) -> list[Any]:

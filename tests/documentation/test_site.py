@@ -10,6 +10,7 @@ from documentation.site_build import WHY_NOT, build_site
 
 from publishing.command_reference import list_commands, render_commands
 from publishing.links import rewrite_links
+from publishing.narrow_tables import label_cells
 from publishing.settings_reference import list_groups, render_settings
 from stacks.environment import Application, Environment
 
@@ -114,6 +115,14 @@ def test_the_reference_of_commands_has_every_command_and_option() -> None:
         for parameter in command.parameters:
             assert f"`{parameter.names[0]}" in section, (command.words, parameter.names)
             assert parameter.description, (command.words, parameter.names)
+
+
+def test_a_cell_has_the_name_of_its_column() -> None:
+    headings = "<tr><th>A &amp; <code>b</code></th><th>C</th></tr>"
+    page = f"<table>{headings}<tr><td>1</td><td align='left'>2</td></tr></table><td>"
+    assert label_cells(page) == page.replace("<td>1", '<td data-column="A &amp; b">1').replace(
+        "<td align", '<td data-column="C" align'
+    )
 
 
 def test_a_link_leads_to_the_page_that_the_site_has() -> None:
