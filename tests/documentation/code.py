@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.session
 import yaml
+from botocore.exceptions import UnknownServiceError
 from documentation import programs
 from documentation.pages import Block
 from documentation.shell import read_commands
@@ -17,9 +18,9 @@ from stacks.environment import Application, Environment
 
 _SCHEMAS = {"application": Application, "environments": Environment}
 # Prefix of IAM's actions → service of the SDK, where they differ (Service Authorization Reference).
-_SERVICES = {"states": "stepfunctions", "elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
-# Actions that no operation has the name of: of TransactWriteItems, and of Invoke.
-_WITHOUT_OPERATION = frozenset({"dynamodb:ConditionCheckItem", "lambda:InvokeFunction"})
+_SERVICES = {"states": "stepfunctions", "elasticloadbalancing": "elbv2", "elasticfilesystem": "efs"}
+# Actions of operations with another name: TransactWriteItems, Invoke and ListObjectsV2.
+_WITHOUT_OPERATION = frozenset({"dynamodb:ConditionCheckItem", "lambda:InvokeFunction", "s3:ListBucket"})
 
 
 def language_of(block: Block) -> str:
@@ -130,7 +131,10 @@ def judge_policy(document: Any) -> Iterator[str]:
 
 @cache
 def _operations(service: str) -> frozenset[str]:
-    return frozenset(botocore.session.Session().get_service_model(service).operation_names)
+    try:
+        return frozenset(botocore.session.Session().get_service_model(service).operation_names)
+    except UnknownServiceError:
+        return frozenset()
 
 
 def judge_yaml(block: Block) -> Iterator[str]:

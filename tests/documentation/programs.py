@@ -20,6 +20,7 @@ CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 OF_THE_TEAM = frozenset({"alembic", "bin/rails", "flyway", "npx", "pnpm"})
 # The options that the pages use, by the manual of each program. An option that is not here has to be looked up first.
 _OPTIONS: dict[str, frozenset[str]] = {
+    "awk": frozenset({"-F"}),
     "cat": frozenset(),
     "cd": frozenset(),
     "cut": frozenset({"-f", "-d"}),
@@ -28,7 +29,7 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "echo": frozenset(),
     "eval": frozenset(),
     "git": frozenset({"--oneline", "--tags", "--"}),
-    "grep": frozenset({"-c", "-v", "-E", "-q"}),
+    "grep": frozenset({"-c", "-v", "-w", "-E", "-q"}),
     "head": frozenset({"-n"}),
     "jq": frozenset({"-r", "-e", "--raw-output", "--arg", "--exit-status"}),
     "mkdir": frozenset({"-p"}),
@@ -43,6 +44,7 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "tail": frozenset({"-n"}),
     "tee": frozenset({"-a"}),
     "test": frozenset({"-n", "-z"}),
+    "uniq": frozenset({"-c"}),
     "wc": frozenset({"-l"}),
 }
 _SUBCOMMANDS = {
@@ -69,10 +71,26 @@ def judge(command: Command) -> Iterator[str]:
                 yield from _judge_curl(arguments)
             case "pytest" | "ruff" | "mypy" | "mkdocs":
                 yield from _judge_paths(arguments)
+            case "xargs":
+                yield from _judge_xargs(arguments, command.line)
             case _ if program in _OPTIONS:
                 yield from _judge_listed(program, arguments)
             case _ if program not in OF_THE_TEAM:
                 yield f"program {program} is not known: add what judges it to {Path(__file__).name}"
+
+
+def _judge_xargs(arguments: tuple[str, ...], line: int) -> Iterator[str]:
+    """Judge the command that `xargs` runs, with a word of its input in the place of `ID`."""
+    words, mark = list(arguments), None
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option not in {"-I", "-n", "-n1", "-r"}:
+            yield f"xargs {option}: look the option up, and add it to {Path(__file__).name}"
+        value = words.pop(0) if option in {"-I", "-n"} and words else None
+        mark = value if option == "-I" else mark
+    inner = [word.replace(mark, "ID") for word in words] if mark is not None else [*words, "ID"]
+    if words:  # without a command, xargs only joins the lines of its input
+        yield from judge(Command(tuple(inner), line))
 
 
 def _program(word: str) -> str:
@@ -82,7 +100,7 @@ def _program(word: str) -> str:
 
 def is_program(word: str) -> bool:
     """Whether a line that begins with the word is a command."""
-    known = {"rollback", "aws", "cdk", "make", "curl", "pytest", "ruff", "mypy", "mkdocs", "export"}
+    known = {"rollback", "aws", "cdk", "make", "curl", "pytest", "ruff", "mypy", "mkdocs", "xargs", "export"}
     return _program(word) in known | _OPTIONS.keys() | OF_THE_TEAM
 
 
@@ -91,7 +109,8 @@ def _judge_listed(program: str, arguments: tuple[str, ...]) -> Iterator[str]:
         yield f"{program} {' '.join(arguments[:1])}: known are {', '.join(sorted(_SUBCOMMANDS[program]))}"
     for argument in arguments:
         option = argument.partition("=")[0]
-        if re.match(r"--?[a-zA-Z]", option) and option not in _OPTIONS[program] | _FOR_ALL and program != "python":
+        is_known = option in _OPTIONS[program] | _FOR_ALL or (option[1:2] != "-" and option[:2] in _OPTIONS[program])
+        if re.match(r"--?[a-zA-Z]", option) and not is_known and program != "python":
             yield f"{program} {option}: look the option up, and add it to {Path(__file__).name}"
 
 

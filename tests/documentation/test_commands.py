@@ -109,6 +109,8 @@ INVENTED = [
     ("./rollback-helper.sh production service", "rollback-helper.sh"),
     ('echo "$(aws ecs list-clusterz)"', "list-clusterz"),
     ("rollback status production | jqq .", "jqq"),
+    ("rollback history production | cut -f1 | xargs -n1 rollback shwo production", "shwo"),
+    ("cut -q2 file", "-q2"),
 ]
 
 
