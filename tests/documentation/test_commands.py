@@ -1,6 +1,7 @@
 """Every command block of README and docs: the program, or its model, knows each command, option and value."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from documentation import programs, rollback_command
@@ -46,12 +47,12 @@ def test_every_block_has_a_language_that_is_judged() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_in_a_sentence_exists(page: object) -> None:
+def test_every_command_in_a_sentence_exists(page: Path) -> None:
     if page == ROOT / "CHANGELOG.md":
         return  # it names commands of former versions
     problems = [
         f"{mention}: {problem}"
-        for mention in mentions_in(page)  # type: ignore[arg-type]
+        for mention in mentions_in(page)
         if mention.text.startswith(("rollback ", "make ", "cdk ")) and "/" not in mention.text.split()[1]
         for problem in problems_of_mention(mention.text)
     ]

@@ -53,18 +53,13 @@ def test_a_reader_reads_all_and_changes_nothing(cloud: dict[str, str], deployed:
     match = _ID.search(started.stdout)
     assert match is not None, started.stdout
     rollback_id = match.group()
-    for words in (
-        ("status", "production"),
-        ("versions", "production"),
-        ("history", "production"),
-        ("metrics", "production"),
-        ("show", "production", rollback_id),
-        ("report", "production", rollback_id),
-    ):
+    of_the_environment = [(verb, "production") for verb in ("status", "versions", "history", "metrics")]
+    of_the_rollback = [(verb, "production", rollback_id) for verb in ("show", "report")]
+    for words in [*of_the_environment, *of_the_rollback]:
         code, output = type_as(cloud, "reader", (reader,), *words)
         assert (code, is_denied(output)) == (0, False), output
-    for words in (("pause", "production", "--reason", "try"), ("start", "production", "--yes")):
-        code, output = type_as(cloud, "reader", (reader,), *words)
+    for change in (("pause", "production", "--reason", "try"), ("start", "production", "--yes")):
+        code, output = type_as(cloud, "reader", (reader,), *change)
         assert code != 0, output
         assert is_denied(output), output
     assert deployed.running_digests() == running
