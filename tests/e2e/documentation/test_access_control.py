@@ -43,7 +43,7 @@ def type_as(cloud: dict[str, str], role: str, documents: tuple[dict[str, Any], .
 
 
 def is_denied(output: str) -> bool:
-    return re.search(r"AccessDenied|not authorized|no permission|not looked at: .*permission", output) is not None
+    return re.search(r"AccessDenied|not authorized|may not|permission", output, re.IGNORECASE) is not None
 
 
 def test_a_reader_reads_all_and_changes_nothing(cloud: dict[str, str], deployed: DeployedEnvironment) -> None:
