@@ -144,7 +144,8 @@ def cdk_help(command: str) -> str:
 
 def _judge_cdk(arguments: tuple[str, ...]) -> Iterator[str]:
     if not CDK.exists():
-        return  # `make tools` installs it; test_the_cdk_is_installed_in_ci says so
+        yield "the CDK's command line is not installed, so nothing judges this command: run `make tools`"
+        return
     command, rest = arguments[0], arguments[1:]
     if not re.search(rf"^  cdk {re.escape(command)}\b", cdk_help(""), re.MULTILINE):
         yield f"the CDK has no command {command}"
