@@ -1,5 +1,6 @@
 """The policies of docs/runbooks/access-control.md, tried by roles that have them and nothing else."""
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -28,10 +29,10 @@ def policies() -> tuple[dict[str, Any], dict[str, Any]]:
 def type_as(cloud: dict[str, str], role: str, documents: tuple[dict[str, Any], ...], *words: str) -> tuple[int, str]:
     """Type a command as a role with these policies; return exit code and output."""
     iam, sts = boto3.Session().client("iam"), boto3.Session().client("sts")
-    if role not in {listed["RoleName"] for listed in iam.list_roles(MaxItems=1000)["Roles"]}:
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
-        for number, document in enumerate(documents):
-            iam.put_role_policy(RoleName=role, PolicyName=f"policy-{number}", PolicyDocument=json.dumps(document))
+    for number, document in enumerate(documents):
+        iam.put_role_policy(RoleName=role, PolicyName=f"policy-{number}", PolicyDocument=json.dumps(document))
     assumed = sts.assume_role(RoleArn=f"arn:aws:iam::123456789012:role/{role}", RoleSessionName="ada")["Credentials"]
     credentials = {
         "AWS_ACCESS_KEY_ID": assumed["AccessKeyId"],
