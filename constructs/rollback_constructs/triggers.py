@@ -49,8 +49,8 @@ class TriggerSettings(BaseModel):
     event_age_minutes: int = Field(
         default=5, ge=1, le=24 * 60, description="EventBridge does not deliver an older event"
     )
-    retry_attempts: int = Field(default=10, ge=0, le=185)
-    janitor_minutes: int = Field(default=5, ge=1)
+    retry_attempts: int = Field(default=10, ge=0, le=185, description="how often EventBridge repeats a delivery")
+    janitor_minutes: int = Field(default=5, ge=1, description="interval of the janitor's sweeps")
 
 
 @dataclass(frozen=True)
