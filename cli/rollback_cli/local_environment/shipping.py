@@ -84,7 +84,7 @@ def ship_release(
         )
     migrations = 0
     if deployed.settings.database is not None:
-        applied = _count_applied(pipeline)
+        applied = count_applied(pipeline)
         should_migrate = should_migrate or not applied  # the first one creates the tables
         migrations = applied + should_migrate
         if migrations > _MIGRATIONS:
@@ -92,7 +92,7 @@ def ship_release(
                 "--migrate: every migration of the repository is applied already: ship without it, or roll the "
                 "database back first; nothing was shipped"
             )
-        behaviour = with_statements(behaviour, _statements(migrations, version))
+        behaviour = with_statements(behaviour, statements(migrations, version))
     elif should_migrate:
         raise InvalidRequest(
             "--migrate needs a database: run `rollback local down`, then `rollback local up --deploy --database`; "
@@ -129,7 +129,8 @@ def _migrate(pipeline: Pipeline, version: str, folder: Path, migrations: int) ->
     pipeline.migrate(folder)
 
 
-def _count_applied(pipeline: Pipeline) -> int:
+def count_applied(pipeline: Pipeline) -> int:
+    """Return how many of the migrations the database has that the tasks use."""
     import psycopg  # noqa: PLC0415 - only an environment with a database needs it
 
     with psycopg.connect(pipeline.connection_uri()) as session:
@@ -140,7 +141,7 @@ def _count_applied(pipeline: Pipeline) -> int:
         return int(count)
 
 
-def _statements(migrations: int, version: str) -> Mapping[str, str]:
+def statements(migrations: int, version: str) -> Mapping[str, str]:
     """Return the SQL of a release's requests, by the migrations that it has: the second one drops a column."""
     name = f"by {version}"  # a tag has no quote
     if migrations < _MIGRATIONS:
