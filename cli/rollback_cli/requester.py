@@ -4,7 +4,6 @@ import getpass
 import socket
 import sys
 
-
 from rollback_cli.github_actions.actor import actions_requester
 
 

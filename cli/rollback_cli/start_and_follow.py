@@ -200,4 +200,4 @@ def start_execution(
             print_paragraph(f"started before: {arn}", console)
             return arn
     print_paragraph(f"started {answer['executionArn']}", console)
-    return answer["executionArn"]
+    return str(answer["executionArn"])

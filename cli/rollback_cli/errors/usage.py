@@ -15,7 +15,7 @@ PARSER_ERROR: Any = BadParameter.__mro__[2]  # typer exports no name for the bas
 
 def explain_usage(error: Any) -> Explanation:
     """Explain an error of the parser."""
-    context = getattr(error, "ctx", None)
+    context: Any = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "rollback"
     message = " ".join(error.format_message().split()).rstrip(".").removeprefix("Invalid value: ")
     if message.startswith("No such command") and path == "rollback":

@@ -5,7 +5,7 @@ boto3 would import s3transfer, a third of the time until the first request.
 
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from rollback_cli.shell.common_options import common_options
 
@@ -21,8 +21,8 @@ class AwsSession:
         if region:
             self._session.set_config_variable("region", region)
         if common_options.is_verbose:
-            self._session.register("after-call", _print_call)
-            self._session.register("after-call-error", _print_failed_call)
+            self._session.register("after-call", cast("Any", _print_call))
+            self._session.register("after-call-error", cast("Any", _print_failed_call))
 
     def client(self, service_name: str, region_name: str | None = None, config: Any = None) -> Any:
         """Make a client of a service."""

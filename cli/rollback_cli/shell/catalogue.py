@@ -85,7 +85,8 @@ VERBS: tuple[Verb, ...] = (
         ROLLBACKS,
         "rollbacks.approve",
         "approve",
-        help="Approve a rollback that waits for an approval; the plan is made again, and must still be the approved one.",
+        help="Approve a rollback that waits for an approval; the plan is made again, and must still be "
+        "the approved one.",
     ),
     Verb(
         "reject",
@@ -106,7 +107,8 @@ VERBS: tuple[Verb, ...] = (
         ROLLBACKS,
         "rollbacks.undo",
         "undo",
-        help="Restore the database from the backup branch of a rollback; undoing a full rollback moves the service too.",
+        help="Restore the database from the backup branch of a rollback; undoing a full rollback moves "
+        "the service too.",
     ),
     Verb(
         "verify",
@@ -127,7 +129,8 @@ VERBS: tuple[Verb, ...] = (
         RELEASES,
         "releases.versions",
         "versions",
-        help="List the known releases of each service, newest first: their states, and whether ECR still has their images.",
+        help="List the known releases of each service, newest first: their states, and whether ECR "
+        "still has their images.",
     ),
     Verb(
         "promote",

@@ -88,7 +88,7 @@ class CatalogueGroup(TyperGroup):
         """Return the option --help."""
         return _keep_as_it_is(super().get_help_option(ctx))
 
-    def format_commands(self, ctx: typer.Context, formatter: Formatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: Any, formatter: Formatter) -> None:  # noqa: ARG002 - click's signature
         """Write the verbs under their headings, without an import of the verbs."""
         for panel in dict.fromkeys(verb.panel for verb in VERBS):
             with formatter.section(panel):

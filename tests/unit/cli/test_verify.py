@@ -14,6 +14,7 @@ from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ProbeResult
 from rollback_cli.direct import follow
+from rollback_cli.verbs.rollbacks import verify
 
 HEALTH = "http://api.test/health"
 BROKEN = ProbeResult(status=500, seconds=0.01)

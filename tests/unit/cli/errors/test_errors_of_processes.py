@@ -144,7 +144,7 @@ def test_a_stack_of_another_version_is_named(answer: Answer, said: str, tmp_path
 def test_a_machine_that_is_not_set_up_is_told_how(
     variables: dict[str, str], said: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert_two_lines(run("status production", tmp_path, **variables), 1, *said)
+    assert_two_lines(run("status production", tmp_path, None, **variables), 1, *said)
 
 
 def test_debug_prints_the_traceback_before_the_two_lines(tmp_path: Path) -> None:

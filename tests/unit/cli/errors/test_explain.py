@@ -83,7 +83,7 @@ def test_an_error_is_explained_in_two_lines(error: BaseException, what: str, fol
         sdk.ConnectTimeoutError(endpoint_url="https://ecs"),
         sdk.ReadTimeoutError(endpoint_url="https://ecs"),
         sdk.ProxyConnectionError(proxy_url="http://proxy"),
-        sdk.SSLError(endpoint_url="https://ecs", error="certificate"),
+        sdk.SSLError(endpoint_url="https://ecs", error=ValueError("certificate")),
     ],
     ids=lambda cause: type(cause).__name__,
 )

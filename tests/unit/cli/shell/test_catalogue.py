@@ -40,6 +40,7 @@ def test_each_verb_is_in_the_catalogue_once() -> None:
 def test_the_help_of_a_verb_is_the_first_paragraph_of_its_docstring(verb: Verb) -> None:
     loaded = verb.load()
     text = loaded.info.help if isinstance(loaded, typer.Typer) else inspect.getdoc(loaded)
+    assert text is not None
     assert " ".join(text.split("\n\n")[0].split()) == verb.help
 
 
