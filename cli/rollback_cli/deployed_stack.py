@@ -99,14 +99,10 @@ def find_deployment(environment: str) -> DeployedStack:
         InvalidRequest: the stack doesn't exist, or is of another version.
         ExternalServiceError: AWS doesn't answer (credentials, region, network), and there is no copy of the outputs.
     """
-    from rollback.errors import CallRefused, ExternalServiceError, RefusalKind  # noqa: PLC0415
-
     name = stack_name(environment)
     try:
         outputs = _read_outputs(environment, name)
-    except ExternalServiceError as failure:
-        if isinstance(failure, CallRefused) and failure.kind is RefusalKind.CREDENTIALS:
-            raise
+    except _external_service_error() as failure:
         return _from_copy(name, failure)
     deployment = from_outputs(outputs, name)
     save_outputs(name, outputs)
@@ -140,17 +136,26 @@ def _read_outputs(environment: str, name: str) -> dict[str, Any]:
     return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}
 
 
+def _external_service_error() -> "type[ExternalServiceError]":
+    """Return the class. Python evaluates the expression behind `except` only once an error was raised."""
+    from rollback.errors import ExternalServiceError  # noqa: PLC0415
+
+    return ExternalServiceError
+
+
 def _from_copy(name: str, failure: "ExternalServiceError") -> DeployedStack:
     """Use the outputs that an earlier command saved, and say so.
 
     Raises:
         ExternalServiceError: this machine has no copy for the account, region and endpoint.
     """
-    from rollback.errors import CallRefused, ExternalServiceError  # noqa: PLC0415
+    from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled  # noqa: PLC0415
     from rollback_cli.terminal_text import make_console, print_paragraph  # noqa: PLC0415
 
+    if isinstance(failure, CallRefused) and failure.kind is RefusalKind.CREDENTIALS:
+        raise failure
     saved = load_outputs(name)
-    if saved is None and isinstance(failure, CallRefused):
+    if saved is None and isinstance(failure, CallRefused | Throttled):
         raise failure
     if saved is None:
         raise ExternalServiceError(

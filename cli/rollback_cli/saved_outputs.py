@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback_cli.shell.aws_session import AwsSession, make_client
 from rollback_cli.shell.cache_folder import cache_folder
 
@@ -47,6 +46,8 @@ class SavedOutputs:
 
 def save_outputs(stack: str, outputs: Mapping[str, Any], now: datetime | None = None) -> None:
     """Write the copy. A failure never fails the command: the copy is for another day."""
+    from rollback.resources.aws.account_and_region import AccountAndRegion  # noqa: PLC0415 - after the first request
+
     place = AccountAndRegion.of_arn(str(outputs.get("TopicArn", "")))
     if place is None:
         return

@@ -434,8 +434,8 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Workflow.is_running": Example({"execution": execution_arn("one")}, {"execution": execution_arn("two")}),
     "Workflow.stop": Example(
-        {"execution": execution_arn("one"), "cause": "taken over"},
-        {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another"},
+        {"execution": execution_arn("one"), "cause": "taken over", "error": "Aborted"},
+        {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another", "error": "InvalidRequest"},
     ),
     "Workflow.send_task_success": Example({"token": "token-1"}, {"token": "token-2"}),
     "IdentityProofs.endpoint": Example({}, {}),

@@ -1,15 +1,13 @@
 """Print findings: a line of verdict, check and sight, and a line of what to do. Plain text, so that `grep` reads it."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.console import Console
 
 from rollback.check import Verdict
-from rollback_cli.doctor.finding import Finding, count_verdicts
+from rollback_cli.doctor.finding import Finding, count_verdicts, is_healthy
 from rollback_cli.terminal_text import escape_markup
 
-SCHEMA_VERSION = 1
 _STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red", Verdict.SKIPPED: "magenta"}
 _WORDS = {Verdict.SKIPPED: "not seen"}
 
@@ -35,25 +33,3 @@ def summary(findings: Iterable[Finding]) -> str:
     parts = f"{counts[Verdict.PASS]} passed, {counts[Verdict.WARN]} warnings, {counts[Verdict.FAIL]} failed"
     unseen = counts[Verdict.SKIPPED]
     return f"{parts}, {unseen} not looked at" + ("" if is_healthy(counts) else ": a rollback may not work")
-
-
-def is_healthy(counts: Mapping[Verdict, int]) -> bool:
-    """Report whether nothing failed, and everything was looked at."""
-    return counts[Verdict.FAIL] == 0 and counts[Verdict.SKIPPED] == 0
-
-
-def as_json(environment: str, findings: Iterable[Finding]) -> str:
-    """Return the findings as the command's JSON (docs/schemas/doctor-v1.json)."""
-    listed = list(findings)
-    counts = count_verdicts(listed)
-    return json.dumps(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "environment": environment,
-            "is_healthy": is_healthy(counts),
-            "counts": {str(verdict): count for verdict, count in counts.items()},
-            "findings": [finding.as_json() for finding in listed],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )

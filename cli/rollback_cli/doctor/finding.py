@@ -1,9 +1,8 @@
 """Findings of the doctor: one line each, with what was seen and what to do."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from rollback.check import Check, Verdict
 
@@ -40,10 +39,6 @@ class Finding:
     verdict: Verdict
     seen: str
     to_do: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding as an object of the command's JSON."""
-        return {**asdict(self), "group": str(self.group), "verdict": str(self.verdict)}
 
 
 @dataclass(frozen=True)
@@ -103,3 +98,8 @@ def count_verdicts(findings: Iterable[Finding]) -> Mapping[Verdict, int]:
     for finding in findings:
         counts[finding.verdict] += 1
     return counts
+
+
+def is_healthy(counts: Mapping[Verdict, int]) -> bool:
+    """Report whether nothing failed, and everything was looked at."""
+    return counts[Verdict.FAIL] == 0 and counts[Verdict.SKIPPED] == 0

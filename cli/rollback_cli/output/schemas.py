@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from rollback_cli.doctor.document import Diagnosis
 from rollback_cli.output.rollbacks.account import CliReport
 from rollback_cli.output.rollbacks.history import History
 from rollback_cli.output.rollbacks.measured import Metrics
@@ -26,6 +27,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {  # verb → its document
     "metrics": Metrics,
     "verify": Verified,
     "check-deploy": DeployCheck,
+    "doctor": Diagnosis,
 }
 
 

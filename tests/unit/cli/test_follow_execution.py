@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import boto3
 import pytest
 from simulations.service import start_simulation
 from simulations.terminal import SimulatedDeployment
 
 from rollback.errors import ExternalServiceError
+from rollback_cli import start_and_follow
 from rollback_cli.start_and_follow import run_in_step_functions
 from rollback_cli.terminal_text import make_console
 
@@ -35,6 +35,6 @@ def test_an_ended_execution_without_a_record_ends_the_wait(
 ) -> None:
     simulation = start_simulation()
     deployment = SimulatedDeployment(simulation.ports.settings, "ledger", "topic", "critical", "workflow", simulation)
-    monkeypatch.setattr(boto3, "client", lambda _: StepFunctions(status))
+    monkeypatch.setattr(start_and_follow, "make_client", lambda _: StepFunctions(status))
     with pytest.raises(ExternalServiceError, match=reason):
         run_in_step_functions(make_console(), deployment, {}, "one")

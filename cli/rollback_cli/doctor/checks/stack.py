@@ -53,13 +53,20 @@ def _version(x: Examination, report: Reporter) -> Finding:
 
 
 def _edges_of(definition: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Map each step to the steps that may follow it, as the Choice behind its Task has them."""
-    edges = {}
-    for state in definition["States"].values():
+    """Map each step to the steps that may follow it, as the Choice behind its Task has them.
+
+    A choice of a Fail state is no step: it ends an execution whose input is not valid.
+    """
+    edges, states = {}, definition["States"]
+    for state in states.values():
         payload = state.get("Parameters", {}).get("Payload", {})
-        choice = definition["States"].get(state.get("Next", ""), {})
+        choice = states.get(state.get("Next", ""), {})
         if state.get("Type") == "Task" and "step" in payload and choice.get("Type") == "Choice":
-            edges[str(payload["step"])] = {str(rule.get("StringEquals")) for rule in choice["Choices"]}
+            edges[str(payload["step"])] = {
+                str(rule.get("StringEquals"))
+                for rule in choice["Choices"]
+                if states.get(rule.get("Next"), {}).get("Type") != "Fail"
+            }
     return edges
 
 

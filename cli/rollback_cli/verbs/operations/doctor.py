@@ -1,7 +1,6 @@
 """`rollback doctor ENV`: whether this environment would really roll back tonight. Read-only."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,24 +10,19 @@ from rollback_cli import deployed_stack
 from rollback_cli.deployed_stack import DeployedStack
 from rollback_cli.doctor.aws_api import BotoApi
 from rollback_cli.doctor.diagnose import answer_all, diagnose
-from rollback_cli.doctor.display import as_json, is_healthy, print_findings
+from rollback_cli.doctor.display import print_findings
+from rollback_cli.doctor.document import Diagnosis
 from rollback_cli.doctor.examination import Examination
-from rollback_cli.doctor.finding import Finding, Group, Reporter, count_verdicts
+from rollback_cli.doctor.finding import Finding, Group, Reporter, count_verdicts, is_healthy
 from rollback_cli.doctor.send_test_event import questions_by_test_event
 from rollback_cli.operator_options import Environment
+from rollback_cli.output.formats import OutputFormat, TextOutput, print_data
 from rollback_cli.terminal_text import make_console
-
-
-class Output(StrEnum):
-    """Formats of the findings."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def doctor(
     environment: Environment,
-    output: Annotated[Output, typer.Option("--output", help="text for people, json for pipelines")] = Output.TEXT,
+    output: TextOutput = OutputFormat.TABLE,
     send_test_event: Annotated[
         bool,
         typer.Option("--send-test-event", help="also send a test event through EventBridge, which starts no rollback"),
@@ -39,10 +33,10 @@ def doctor(
     Exit code 0: nothing failed; warnings are allowed. Exit code 1: a check failed, or could not be made.
     """
     findings = examine(environment, with_test_event=send_test_event)
-    if output is Output.JSON:
-        typer.echo(as_json(environment, findings))
-    else:
+    if output is OutputFormat.TABLE:
         print_findings(findings, make_console())
+    else:
+        print_data(Diagnosis.of(environment, findings), output)
     raise typer.Exit(0 if is_healthy(count_verdicts(findings)) else 1)
 
 

@@ -69,7 +69,8 @@ def test_a_dry_run_describes_the_deployment_and_changes_nothing(down: tuple[Simu
 def test_without_a_terminal_and_without_yes_nothing_is_deployed(down: tuple[Simulation, RefusesAll, Terminal]) -> None:
     simulation, _, type_ = down
     assert type_(*START, "--task-definition", simulation.arns["v1"]) == 2
-    assert "there is no terminal to ask for a confirmation; add --yes; nothing was changed" in type_.said
+    assert "there is no terminal to ask for a confirmation; nothing was changed" in type_.said
+    assert "next: add --yes" in type_.said
     assert simulation.services.calls == []
 
 
