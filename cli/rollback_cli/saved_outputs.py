@@ -7,7 +7,6 @@ another account are never used. It has names and ARNs only, and no secret.
 import glob
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback_cli.shell.aws_session import AwsSession, make_client
-from rollback_cli.shell.cache_folder import cache_folder
+from rollback_cli.shell.cache_folder import cache_folder, replace_file
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,7 @@ def save_outputs(stack: str, outputs: Mapping[str, Any], now: datetime | None = 
         "outputs": dict(outputs),
     }
     with suppress(OSError):
-        folder = cache_folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".outputs-")
-        try:
-            with os.fdopen(handle, "w") as file:
-                json.dump(record, file)
-            Path(name).replace(_path(folder, place.account, place.region, stack))
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(_path(cache_folder(), place.account, place.region, stack), json.dumps(record))
 
 
 def load_outputs(stack: str) -> SavedOutputs | None:

@@ -1,13 +1,13 @@
 """A deploy pipeline for the local environment, in a process of its own or in that of the cloud."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import boto3
 
+from local_cloud.processes import owned_folders
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import InvalidRequest
 from rollback.operations.deploy_check import check_deploy
@@ -104,8 +104,11 @@ def ship_release(
         _delete_image(pipeline, version)
         raise InvalidRequest(f"{decision.reason}; nothing was shipped")
     if should_migrate:
-        with tempfile.TemporaryDirectory() as folder:
-            _migrate(pipeline, version, Path(folder) / "drizzle", migrations)
+        folder = owned_folders.make("migrations")
+        try:
+            _migrate(pipeline, version, folder / "drizzle", migrations)
+        finally:
+            owned_folders.remove(folder)
     count = pipeline.describe_service()["desiredCount"]
     pipeline.ship(version, desired_count=None if count else _FIRST_COUNT)
     return behaviour

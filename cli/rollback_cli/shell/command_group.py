@@ -1,6 +1,7 @@
 """Group of commands whose verbs come from the catalogue. A verb is imported when it is invoked, not for the list."""
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Any, cast
 
 import typer
@@ -44,6 +45,20 @@ class _KeptAsItIs:
         return value
 
 
+class _Chosen:
+    """Conversion of a word to a member of a `StrEnum`, without pydantic."""
+
+    def __init__(self, choices: type[StrEnum]) -> None:
+        self._choices = choices
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        try:
+            return None if value is None else self._choices(value)
+        except ValueError as error:
+            allowed = ", ".join(repr(choice.value) for choice in self._choices)
+            raise typer.BadParameter(f"{value!r} is not one of {allowed}.", ctx=ctx, param=param) from error
+
+
 def _keep_as_it_is(parameter: Any) -> Any:
     """Set the conversion of a parameter whose values need none; typer has no public way to do so."""
     if hasattr(parameter, "_runtime_param"):
@@ -52,14 +67,17 @@ def _keep_as_it_is(parameter: Any) -> Any:
 
 
 class _VerbCommand(TyperCommand):
-    """Command of one verb, whose texts and option --help are not converted."""
+    """Command of one verb, whose texts, choices and option --help are converted without pydantic."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
         for parameter in self.params:
             descriptor = getattr(parameter, "type_descriptor", None)
-            if descriptor is not None and descriptor.annotation is str and parameter.nargs == 1:
+            annotation = descriptor.annotation if descriptor is not None and parameter.nargs == 1 else None
+            if annotation is str:
                 _keep_as_it_is(parameter)
+            elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
+                parameter._runtime_param = _Chosen(annotation)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""

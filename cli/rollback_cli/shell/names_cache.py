@@ -5,14 +5,12 @@ decision about a rollback is based on it. A file that can't be read or written i
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rollback_cli.shell.cache_folder import cache_folder
+from rollback_cli.shell.cache_folder import cache_folder, replace_file
 from rollback_cli.shell.words import ENVIRONMENTS
 
 _MOST_NAMES = 100  # for each kind, the newest first
@@ -74,14 +72,4 @@ def remember(environment: str, *, account: str = "", **found: Iterable[str]) -> 
         entry[kind] = list(dict.fromkeys((*new, *names(kind, environment))))[:_MOST_NAMES]
     if entry != entries.get(environment):
         with suppress(OSError):
-            _write({"environments": {**entries, environment: entry}})
-
-
-def _write(content: dict[str, Any]) -> None:
-    """Replace the file in one step: another run may write at the same time."""
-    file = cache_file()
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".names-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-    Path(name).replace(file)
+            replace_file(cache_file(), json.dumps({"environments": {**entries, environment: entry}}))

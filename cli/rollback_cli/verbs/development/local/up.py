@@ -1,7 +1,6 @@
 """`rollback local up`: the embedded cloud, kept running for any AWS client, in this terminal or in the background."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -126,19 +125,14 @@ def _run_in_background(words: list[str]) -> None:
         NotAvailable: the cloud ended before it was ready. Its output has said why.
     """
     from rollback_cli.local_environment import cloud_record  # noqa: PLC0415 - see `demo`
+    from rollback_cli.local_environment.detached_process import start_detached  # noqa: PLC0415 - see `demo`
 
     cloud_record.require_none()
     log = cloud_record.log_file()
     log.parent.mkdir(parents=True, exist_ok=True)
     # The reader has the file open before the cloud removes it: the reason of a failed start is still read.
     with log.open("w") as written, log.open() as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rollback_cli.main", "local", "up", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_detached([sys.executable, "-m", "rollback_cli.main", "local", "up", *words], written)
         try:
             while not (is_ready := cloud_record.is_ready()) and process.poll() is None:
                 typer.echo(output.read(), nl=False)
