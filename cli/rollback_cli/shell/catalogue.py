@@ -209,7 +209,13 @@ VERBS: tuple[Verb, ...] = (
         "demo",
         help="Ship a bad release on the embedded cloud, and print how it is rolled back; needs no AWS account.",
     ),
-    Verb("local", DEVELOPMENT, "development.local", "app", help="Run the embedded cloud on this machine."),
+    Verb(
+        "local",
+        DEVELOPMENT,
+        "development.local",
+        "app",
+        help="Run the embedded cloud on this machine, and play an incident in it.",
+    ),
     Verb(
         "completion",
         SHELL,
