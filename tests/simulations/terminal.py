@@ -53,6 +53,7 @@ class Terminal:
             patch.setattr(sys.stdout, "isatty", lambda: True)
             patch.setenv("TERM", "xterm" if os.environ.get("FORCE_COLOR") else "dumb")
             patch.setenv("COLUMNS", str(columns))
+            patch.setenv("LINES", "50")  # without it rich takes a dumb terminal for one of 80 columns
             return self(*words)
 
     def verbs(self) -> list[str]:
