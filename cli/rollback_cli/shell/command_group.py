@@ -77,7 +77,7 @@ class _VerbCommand(TyperCommand):
             if annotation is str:
                 _keep_as_it_is(parameter)
             elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
-                parameter._runtime_param = _Chosen(annotation)
+                cast("Any", parameter)._runtime_param = _Chosen(annotation)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""

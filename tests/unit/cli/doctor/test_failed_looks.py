@@ -6,8 +6,8 @@ from simulations.doctor import healthy_patient
 
 from rollback.check import Verdict
 from rollback.errors import ExternalServiceError, UnsupportedService
-from rollback_cli.doctor.display import is_healthy, summary
-from rollback_cli.doctor.finding import count_verdicts
+from rollback_cli.doctor.display import summary
+from rollback_cli.doctor.finding import count_verdicts, is_healthy
 
 # Operation that the operator may not call → checks that then know nothing.
 OPERATIONS = {
