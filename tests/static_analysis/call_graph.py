@@ -20,7 +20,7 @@ _PACKAGE, _BOOTSTRAP, _ALL_PORTS = "rollback", "rollback.bootstrap", "rollback.p
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
-_MAKE_CLIENT = "boto3.client"
+_MAKE_CLIENT = frozenset({"boto3.client", "rollback_cli.shell.aws_session.make_client"})
 _CHANNEL, _CHANNELS = "rollback.delivery.channel.DeliveryChannel", "rollback.delivery.channels"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
@@ -332,6 +332,7 @@ class _Reader:
         self._graph, self._steps, self._name = graph, steps, name
         self._module, self._class, self._node = graph.functions[name]
         self._locals: dict[str, Types] = {}
+        self._inferred_attributes: set[str] = set()  # of `self`, in the middle of `_assigned`
         self._body = FunctionBody()
 
     def read(self) -> FunctionBody:
@@ -506,19 +507,30 @@ class _Reader:
     def _assigned(self, owner: str, attr: str) -> Types:
         """Types of the value that `__init__` assigns to `self.attr`."""
         init = self._graph.classes[owner].methods.get("__init__")
-        if init is None or self._name == f"{owner}.__init__":
+        if init is None:
             return UNKNOWN
-        reader = _Reader(self._graph, f"{owner}.__init__", frozenset())
-        reader._scope()
+        reader = self
+        if self._name != f"{owner}.__init__":
+            reader = _Reader(self._graph, f"{owner}.__init__", frozenset())
+            reader._scope()
+        if attr in reader._inferred_attributes:
+            return UNKNOWN
+        reader._inferred_attributes.add(attr)
+        try:
+            return reader._assigned_in(init, attr)
+        finally:
+            reader._inferred_attributes.remove(attr)
+
+    def _assigned_in(self, init: Function, attr: str) -> Types:
         for node in ast.walk(init):
             match node:
                 case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name), annotation=annotation):
                     if name == attr:
-                        return self._graph.annotated(annotation, reader._module)
+                        return self._graph.annotated(annotation, self._module)
                 case ast.Assign(targets=targets, value=value):
                     for target, assigned_value in _pairs(targets, value):
                         if isinstance(target, ast.Attribute) and target.attr == attr:
-                            return reader.infer(assigned_value) or frozenset({"plain"})
+                            return self.infer(assigned_value) or frozenset({"plain"})
         return UNKNOWN
 
     def _called(self, func: ast.expr, args: list[ast.expr]) -> Types:
@@ -531,7 +543,7 @@ class _Reader:
             return element_types if func.id in {"sorted", "reversed", "iter"} else _each(element_types)
         types: set[str] = set()
         for atom in self.infer(func):
-            if atom == _MAKE_CLIENT and args and isinstance(args[0], ast.Constant):
+            if atom in _MAKE_CLIENT and args and isinstance(args[0], ast.Constant):
                 types.add(f"aws {args[0].value!s}")
             elif atom in self._graph.classes:
                 types.add(f"of {atom}")

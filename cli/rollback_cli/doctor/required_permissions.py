@@ -114,6 +114,7 @@ def _decide(r: Resources) -> Iterator[Need]:
             "cloudwatch:GetMetricData",
             "elasticloadbalancing:DescribeTargetGroups",
             "elasticloadbalancing:DescribeTargetHealth",
+            "application-autoscaling:DescribeScalableTargets",
             *(("application-autoscaling:DescribeScalingPolicies",) if r.settings.database else ()),
         )
     )
@@ -184,6 +185,7 @@ def _report(r: Resources) -> Iterator[Need]:
 def _promote(r: Resources) -> Iterator[Need]:
     yield from _reads(r)
     yield from _labels(r)
+    yield _lease_check(r)
     yield from _register(r)
     yield _images(r)
     yield Need(("ecr:BatchGetImage", "ecr:PutImage"), _repositories(r))
@@ -270,6 +272,10 @@ def _steps(r: Resources) -> Iterator[Need]:
 def _leases(r: Resources) -> Iterator[Need]:
     table = r.arn("dynamodb", f"table/{r.table}")
     yield Need(("dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"), (table,))
+
+
+def _lease_check(r: Resources) -> Need:
+    return Need(("dynamodb:ConditionCheckItem",), (r.arn("dynamodb", f"table/{r.table}"),))
 
 
 def _labels(r: Resources) -> Iterator[Need]:

@@ -121,8 +121,13 @@ class GitHubActionsRoles(Construct):
         ]
 
     def _starts(self) -> list[Grant]:
+        """Return the grants of `rollback start`, which looks up the release that it is given by name."""
         workflow = self._resources.workflow_name
-        return [self._access.execution_start(workflow), self._access.execution_read(workflow)]
+        return [
+            self._access.execution_start(workflow),
+            self._access.execution_read(workflow),
+            self._access.ledger_query(self._resources.table_arn),
+        ]
 
     def _notes(self) -> list[Grant]:
         """Return the grant to note an item of the ledger that can't be read."""
@@ -138,7 +143,6 @@ class GitHubActionsRoles(Construct):
         labels = [access.image_labels()] if self._settings.reads_labels else []
         database = [access.function_invoke(database_function(self._settings.prefix))] if self._settings.database else []
         return [
-            access.ledger_query(self._resources.table_arn),
             access.images_read(),
             *labels,
             access.tasks_read(),

@@ -44,8 +44,13 @@ COMMANDS = {
     },
 }
 WORKFLOWS = {"Rollback": ("rollback", "drill"), "Approve": ("approve",), "Deploy": ("deploy",)}
-# Functions of options that no workflow gives: --direct and --smoke.
-NOT_CALLED = ("rollback_cli.direct_mode.run_directly", "rollback.verification.checks.smoke.run_smoke")
+# Functions of options that no workflow gives: --direct, with or without --no-ledger, and --smoke.
+NOT_CALLED = (
+    "rollback_cli.direct.follow.follow_directly",
+    "rollback_cli.direct.start_without_ledger.start_without_ledger",
+    "rollback_cli.direct.approval.decide_in_process",
+    "rollback.verification.checks.smoke.run_smoke",
+)
 # Every role may be asked for its caller; IAM needs no permission for that, and the proof of identity is sent by us.
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
 
@@ -182,6 +187,10 @@ def test_the_commands_of_a_role_are_those_of_its_workflows(role: str) -> None:
     assert used == set(COMMANDS[role])
     assert "--direct" not in blocks
     assert "--smoke" not in blocks
+
+
+def test_the_functions_of_options_that_no_workflow_gives_exist() -> None:
+    assert set(NOT_CALLED) <= set(graph().functions)
 
 
 def test_the_call_graph_sees_the_calls_of_the_command_line() -> None:
