@@ -332,7 +332,7 @@ class _Reader:
         self._graph, self._steps, self._name = graph, steps, name
         self._module, self._class, self._node = graph.functions[name]
         self._locals: dict[str, Types] = {}
-        self._inferred_attributes: set[str] = set()  # of `self`, in the middle of `_assigned`
+        self._inferred_attributes: set[str] = set()  # attributes of self that are being inferred: ends a recursion
         self._body = FunctionBody()
 
     def read(self) -> FunctionBody:
