@@ -159,7 +159,7 @@ def test_a_rollback_that_was_not_recorded_points_to_the_log(page: Page) -> None:
     job = page.run("rollback", environment="production", reason="a typo")
     assert job.conclusion == "failure"
     assert len(page.words) == 1
-    assert 'The log of the step "Roll back and wait" says why.' in job.summary
+    assert 'The log of the step "Roll back and wait" says why' in job.summary
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_a_needed_approval_is_asked_on_the_terminal_and_refused_without_one(
     deployed.release()
     with outage("stepfunctions"), outage("events"), outage("lambda"):
         without_terminal = rollback(f"{START} --force")
-        assert without_terminal.returncode == 1
+        assert without_terminal.returncode == 3, without_terminal.stdout
         refused = deployed.history()[0]
         assert refused.outcome is Outcome.REFUSED, without_terminal.stdout
         assert "it needs an approval (forced), and the direct rollback has no terminal" in without_terminal.stdout
