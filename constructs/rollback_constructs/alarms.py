@@ -48,7 +48,7 @@ class AlarmSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    period_seconds: int = Field(default=60, ge=10, multiple_of=10)
+    period_seconds: int = Field(default=60, ge=60, multiple_of=60, description="ELB has a data point a minute")
     evaluation_periods: int = Field(default=3, ge=1)
     datapoints_to_alarm: int = Field(default=2, ge=1)
     outage_evaluation_periods: int = Field(default=2, ge=1)
