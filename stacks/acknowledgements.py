@@ -40,6 +40,7 @@ def acknowledge_rollback_stack(
         bucket = stack.get_logical_id(cast(CfnElement, reports.node.find_child("Bucket").node.default_child))
         role = "Functions/ReportRole"
         _acknowledge(stack, role, f"IAM5[Resource::<{bucket}.Arn>/*]", "each report gets a key of its own")
+    _acknowledge_pipelines(stack, services, workflow)
     for queue in ("DeadLetters", "FailedInvocations"):
         _acknowledge(stack, f"Triggers/{queue}", "SQS3", "this queue is a dead-letter queue itself")
 
@@ -96,6 +97,29 @@ def _acknowledge_functions(
         _acknowledge(
             stack, f"Functions/{name.title()}Role", in_vpc, "Lambda requires this policy for a function in a VPC"
         )
+
+
+def _acknowledge_pipelines(stack: Stack, services: tuple[Attachment, ...], workflow: str) -> None:
+    """Acknowledge the wildcards of the roles of GitHub Actions, which are those of the functions."""
+    roles = stack.node.try_find_child("GitHubActions")
+    if roles is None:
+        return
+    for name in ("Rollback", "Approve", "Deploy"):
+        if roles.node.try_find_child(f"{name}Role") is None:
+            continue
+        path = f"GitHubActions/{name}Role"
+        _acknowledge(stack, path, "IAM5[Resource::*]", _UNSCOPED)
+        _stacks(stack, path, (stack.stack_name,))
+        _wildcard(stack, path, "states", f"execution:{workflow}:*", "each execution gets an id of its own")
+        _wildcard(stack, path, "ecs", "task-definition/*", "the service's pipeline names the task definition families")
+        for service in services:
+            for kind in ("service-deployment", "service-revision"):
+                resource = f"{kind}/{service.cluster}/{service.ecs_service}/*"
+                _wildcard(stack, path, "ecs", resource, "each deployment of this service gets an id of its own")
+            _wildcard(stack, path, "ecs", f"task/{service.cluster}/*", "each task gets an id of its own")
+        if (reports := stack.node.try_find_child("Reports")) is not None:
+            bucket = stack.get_logical_id(cast(CfnElement, reports.node.find_child("Bucket").node.default_child))
+            _acknowledge(stack, path, f"IAM5[Resource::<{bucket}.Arn>/*]", "each report gets a key of its own")
 
 
 def _database(stack: Stack) -> tuple[str, ...]:

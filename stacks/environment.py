@@ -23,6 +23,7 @@ from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
+from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.report_bucket import ReportSettings
 from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.triggers import TriggerSettings
@@ -31,7 +32,7 @@ from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
 from stacks.drill_constraints import drill_constraints
-from stacks.github_constraints import github_constraints
+from stacks.github_constraints import find_provider_conflict, github_constraints
 from stacks.log_patterns import find_mistake
 from stacks.number_constraints import alarm_constraints, policy_constraints
 from stacks.service_settings import Service
@@ -72,19 +73,25 @@ class Environment(_Strict):
     account: str | None = Field(
         default=None, pattern=r"^\d{12}$", description="default: the account of the credentials"
     )
-    region: str | None = Field(default=None, description="default: the region of the credentials")
+    region: str | None = Field(default=None, description="region of the stacks; default: that of the credentials")
     availability_zones: tuple[str, ...] = Field(
         default=(), description="required with account and region: synth makes no look-ups"
     )
-    services: tuple[Service, ...] = Field(min_length=1)
+    services: tuple[Service, ...] = Field(
+        min_length=1, description="services of the environment, each with `existing` or `workload`"
+    )
     policy: Policy = Policy()
     approval: ApprovalPolicy = ApprovalPolicy()
     database: DatabaseSettings | None = None
     drills: DrillSettings = DrillSettings()
     github: GitHubSettings | None = None
+    github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
     workflow_timeout_minutes: float = Field(
-        default=360, gt=0, le=365 * 24 * 60, description="an execution of Step Functions takes a year at most"
+        default=360,
+        gt=0,
+        le=365 * 24 * 60,
+        description="limit of one execution of Step Functions, a year at most; longer than all steps' limits together",
     )
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -256,6 +263,12 @@ class Configuration(_Strict):
             hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
             more = [f"and {hidden_count} more"] if hidden_count > 0 else []
             raise ContradictorySettings([*conflicts[:_MAX_CONFLICTS_SHOWN], *more])
+        return self
+
+    @model_validator(mode="after")
+    def _reject_second_oidc_provider(self) -> Self:
+        if conflict := find_provider_conflict({name: one.github_actions for name, one in self.environments.items()}):
+            raise ValueError(conflict)
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
+from rollback_constructs.pipelines.github_actions import GitHubActionsRoles, PipelineResources
 from rollback_constructs.report_bucket import ReportBucket
 from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.triggers import Receivers, Triggers
@@ -212,6 +213,20 @@ class RollbackStack(Stack):
             promotions=promotions.machine,
             has_database=is_observed,
         )
+        if settings.github_actions is not None:
+            GitHubActionsRoles(
+                self,
+                "GitHubActions",
+                github=settings.github_actions,
+                settings=runtime_settings,
+                access=access,
+                resources=PipelineResources(
+                    table_arn=ledger.table.table_arn,
+                    workflow_name=workflow_name,
+                    approve_name=functions.approve.function_name if functions.approve is not None else None,
+                    report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
+                ),
+            )
         # The command reads the settings here, so that it and the functions can't disagree.
         CfnOutput(self, "Settings", value=compact(runtime_settings))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)

@@ -20,12 +20,23 @@ class _Strict(BaseModel):
 class Existing(_Strict):
     """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
 
-    load_balancer: str = Field(min_length=1, description="ARN, or full name as in CloudWatch's dimension")
-    target_groups: tuple[str, ...] = Field(min_length=1, max_length=MAX_TARGET_GROUPS)
-    task_role_arns: tuple[str, ...] = ()
-    execution_role_arns: tuple[str, ...] = Field(min_length=1)
-    log_group: str = Field(min_length=1)
-    repository: str = Field(min_length=1)
+    load_balancer: str = Field(
+        min_length=1, description="ARN of the load balancer, or its full name, `app/<name>/<id>`"
+    )
+    target_groups: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=MAX_TARGET_GROUPS,
+        description="ARNs of the service's target groups, or their full names, `targetgroup/<name>/<id>`",
+    )
+    task_role_arns: tuple[str, ...] = Field(
+        default=(), description="task roles that the service's definitions name; a rollback has to pass them to ECS"
+    )
+    execution_role_arns: tuple[str, ...] = Field(
+        min_length=1,
+        description="execution roles that the service's definitions name; a rollback has to pass them to ECS",
+    )
+    log_group: str = Field(min_length=1, description="name or ARN of the log group of the service's container")
+    repository: str = Field(min_length=1, description="name, ARN or URI of the ECR repository of the service's image")
 
     @model_validator(mode="after")
     def _name_each_target_group_once(self) -> Self:
@@ -38,22 +49,35 @@ class Workload(_Strict):
     """A service that `ServiceStack` creates."""
 
     family: str = Field(min_length=1, description="task definition family")
-    repository: str = Field(min_length=1)
-    log_group: str = Field(pattern="^/?[A-Za-z0-9._/#-]+$")
-    port: int = Field(default=3040, ge=1, le=65535)
-    cpu: int = Field(default=512, ge=256)
-    memory_mib: int = Field(default=1024, ge=512)
-    image_tag: str = Field(default="latest", min_length=1)
+    repository: str = Field(min_length=1, description="ECR repository that the stack creates")
+    log_group: str = Field(pattern="^/?[A-Za-z0-9._/#-]+$", description="log group that the stack creates")
+    port: int = Field(default=3040, ge=1, le=65535, description="port of the container")
+    cpu: int = Field(default=512, ge=256, description="CPU units of a task; 1024 are one vCPU")
+    memory_mib: int = Field(default=1024, ge=512, description="memory of a task")
+    image_tag: str = Field(
+        default="latest", min_length=1, description="tag of the first image; the pipeline deploys later ones"
+    )
     initial_desired_count: int | None = Field(
         default=None,
         ge=0,
         description="default: a deployment keeps the running count; 0 while the ECR repository is empty",
     )
-    health_check_path: str = Field(default="/health", pattern="^/")
-    health_check_interval_seconds: int = Field(default=15, ge=5, le=300)
-    health_check_grace_seconds: int = Field(default=60, ge=0)
-    unhealthy_threshold: int = Field(default=2, ge=2, le=10)
-    deregistration_delay_seconds: int = Field(default=30, ge=0, le=3600)
+    health_check_path: str = Field(default="/health", pattern="^/", description="path that the load balancer asks for")
+    health_check_interval_seconds: int = Field(
+        default=15, ge=5, le=300, description="time between two health checks of a target"
+    )
+    health_check_grace_seconds: int = Field(
+        default=60, ge=0, description="time after a task's start in which ECS ignores failed health checks"
+    )
+    unhealthy_threshold: int = Field(
+        default=2, ge=2, le=10, description="failed health checks in a row that make a target unhealthy"
+    )
+    deregistration_delay_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="time that the load balancer gives a leaving target to finish its requests",
+    )
     variables: dict[str, str] = Field(
         default_factory=dict, description="environment variables of the container; no secrets"
     )
@@ -74,8 +98,8 @@ class Workload(_Strict):
 class Service(ServiceSettings):
     """One service: the settings that the functions read, and either `existing` or `workload`."""
 
-    existing: Existing | None = None
-    workload: Workload | None = None
+    existing: Existing | None = Field(default=None, description="a service that another stack or tool deploys")
+    workload: Workload | None = Field(default=None, description="a service that this product's service stack creates")
     error_log_pattern: str | None = Field(
         default=None,
         min_length=1,

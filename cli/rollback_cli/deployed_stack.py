@@ -1,20 +1,27 @@
 """The rollback stack of an environment, read from its outputs: the command uses what the Lambda functions use."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.exceptions import ClientError
+from rollback_cli.saved_outputs import load_outputs, save_outputs
+from rollback_cli.shell import names_cache
+from rollback_cli.shell.aws_session import AwsSession, make_client
 
-from rollback.adapters.aws.errors import aws_call
-from rollback.bootstrap import make_ports
-from rollback.domain.rollback import Rollback
-from rollback.domain.settings.environment import Settings
-from rollback.errors import InvalidRequest
-from rollback.ports.all_ports import AllPorts
-from rollback.resources.database.probe import DatabaseProbe
-from rollback.verification.checks.sql import InProcessDatabaseChecks
+if TYPE_CHECKING:
+    import boto3
+
+    from rollback.domain.rollback import Rollback
+    from rollback.domain.settings.environment import Settings
+    from rollback.errors import ExternalServiceError, InvalidRequest
+    from rollback.ports.all_ports import AllPorts
+    from rollback.resources.database.probe import DatabaseProbe
+
+# The imports inside functions take a second together. `find_deployment` asks AWS before it needs them: an operator
+# without credentials or with a typo gets the answer at once.
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class DeployedStack:
         approve_function: name of the function that takes decisions; None where no rollback waits for one.
     """
 
-    settings: Settings
+    settings: "Settings"
     ledger_table: str
     topic_arn: str
     critical_topic_arn: str
@@ -33,13 +40,16 @@ class DeployedStack:
     approve_function: str | None = field(default=None, kw_only=True)
     report_bucket: str | None = field(default=None, kw_only=True)
 
-    def ports(self) -> AllPorts:
+    def ports(self) -> "AllPorts":
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
 
         The database is checked in this process; without access to Neon by the database function, if that is allowed.
 
         Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
+        from rollback.bootstrap import make_ports  # noqa: PLC0415
+        from rollback.verification.checks.sql import InProcessDatabaseChecks  # noqa: PLC0415
+
         ports = make_ports(
             self.settings,
             ledger_table=self.ledger_table,
@@ -47,6 +57,7 @@ class DeployedStack:
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
             report_bucket=self.report_bucket,
+            session=cast("boto3.Session", AwsSession()),
         )
         ports = replace(ports, metrics=_NullMetrics())
         return replace(ports, database_checks=InProcessDatabaseChecks(ports, otherwise=ports.database_checks))
@@ -55,7 +66,7 @@ class DeployedStack:
 class _NullMetrics:
     """Metrics that record nothing."""
 
-    def record_conclusion(self, rollback: Rollback) -> None:
+    def record_conclusion(self, rollback: "Rollback") -> None:
         """Leave the dashboard alone: a rollback in direct mode is in the ledger only."""
 
     def record_sweep(self) -> None:
@@ -67,7 +78,7 @@ class _NullMetrics:
     def record_drill_age(self, service: str, days: float) -> None:
         """Leave the age of drills to the janitor's function."""
 
-    def record_database(self, probe: DatabaseProbe) -> None:
+    def record_database(self, probe: "DatabaseProbe") -> None:
         """Leave the measurements to the database function."""
 
     def record_deliveries(self, *, late: int) -> None:
@@ -80,33 +91,130 @@ def stack_name(environment: str) -> str:
 
 
 def find_deployment(environment: str) -> DeployedStack:
-    """Read the outputs of an environment's rollback stack.
+    """Read the outputs of an environment's rollback stack, and keep a copy of them on this machine.
+
+    While CloudFormation refuses or gives no answer, the copy of an earlier command is used, and its age is printed.
 
     Raises:
         InvalidRequest: the stack doesn't exist, or is of another version.
-        ExternalServiceError: AWS doesn't answer (credentials, region, network).
+        ExternalServiceError: AWS doesn't answer (credentials, region, network), and there is no copy of the outputs.
     """
     name = stack_name(environment)
-    with aws_call("DescribeStacks", name):
-        try:
-            pages = boto3.client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
-            stacks = [stack for page in pages for stack in page["Stacks"]]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                raise InvalidRequest(
-                    f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
-                    "AWS_REGION and AWS_PROFILE to the region and account that have it"
-                ) from error
+    try:
+        outputs = _read_outputs(environment, name)
+    except _external_service_error() as failure:
+        return _from_copy(name, failure)
+    deployment = from_outputs(outputs, name)
+    save_outputs(name, outputs)
+    names_cache.remember(
+        environment, account=_account_in(deployment.topic_arn), services=deployment.settings.service_names
+    )
+    return deployment
+
+
+def _read_outputs(environment: str, name: str) -> dict[str, Any]:
+    """Ask CloudFormation for the outputs of a stack.
+
+    Raises:
+        InvalidRequest: the stack doesn't exist.
+        ExternalServiceError: CloudFormation refuses, or gives no answer.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        # Without an answer the saved copy of the outputs is used, so that nothing waits for minutes.
+        client = make_client("cloudformation", read_timeout=10)
+        pages = client.get_paginator("describe_stacks").paginate(StackName=name)
+        stacks = [stack for page in pages for stack in page["Stacks"]]
+    except (BotoCoreError, ClientError) as error:
+        from rollback.adapters.aws.errors import aws_call  # noqa: PLC0415
+
+        if "does not exist" in str(error):
+            raise _no_stack(environment, name) from error
+        with aws_call("DescribeStacks", name):
             raise
-    return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
+    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}
 
 
-def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
+def _external_service_error() -> "type[ExternalServiceError]":
+    """Return the class. Python evaluates the expression behind `except` only once an error was raised."""
+    from rollback.errors import ExternalServiceError  # noqa: PLC0415
+
+    return ExternalServiceError
+
+
+def _from_copy(name: str, failure: "ExternalServiceError") -> DeployedStack:
+    """Use the outputs that an earlier command saved, and say so.
+
+    Raises:
+        ExternalServiceError: this machine has no copy for the account, region and endpoint.
+    """
+    from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled  # noqa: PLC0415
+    from rollback_cli.terminal_text import make_console, print_paragraph  # noqa: PLC0415
+
+    if isinstance(failure, CallRefused) and failure.kind is RefusalKind.CREDENTIALS:
+        raise failure
+    saved = load_outputs(name)
+    if saved is None and isinstance(failure, CallRefused | Throttled):
+        raise failure
+    if saved is None:
+        raise ExternalServiceError(
+            f"{failure}; and no earlier command on this machine saved the outputs of stack {name} for this account and "
+            "region. Run the command on a machine that has used `rollback` for this environment, or roll back with "
+            "`aws ecs update-service --cluster CLUSTER --service SERVICE --task-definition ARN`"
+        ) from failure
+    age = saved.describe_age(datetime.now(UTC))
+    print_paragraph(f"CloudFormation can't be asked, so this command uses {age}", make_console(stderr=True))
+    print_paragraph(f"CloudFormation's answer: {failure}", make_console(stderr=True))
+    return from_outputs(saved.outputs, name)
+
+
+def _no_stack(environment: str, name: str) -> "InvalidRequest":
+    """Return the error for an environment whose stack AWS does not have in this account and region."""
+    from rollback.errors import InvalidRequest  # noqa: PLC0415
+    from rollback.text import one_line  # noqa: PLC0415
+
+    account, known = _own_account(), names_cache.account_of(environment)
+    if account and known and account != known:
+        return InvalidRequest(
+            f"there is no stack {name} in account {account}: {environment} was last found in account {known}; "
+            f"set AWS_PROFILE to a profile of account {known}"
+        )
+    place = f"in account {account} and this region" if account else "in this account and region"
+    close = get_close_matches(environment, [e for e in names_cache.environments() if e != environment], n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close and environment not in names_cache.environments() else ""
+    return InvalidRequest(
+        f"there is no stack {name} {place}{one_line(hint)}; deploy it with `cdk deploy {name}`, or set AWS_REGION and "
+        "AWS_PROFILE to the region and account that have it"
+    )
+
+
+def _own_account() -> str:
+    """Return the account of the credentials; empty if AWS does not say."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        return str(make_client("sts").get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError):
+        return ""
+
+
+def _account_in(arn: str) -> str:
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 5 else ""
+
+
+def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     """Parse the outputs of a rollback stack.
 
     Raises:
-        InvalidRequest: an output is missing: the stack is of another version.
+        InvalidRequest: an output is missing, or its settings can't be read: the stack is of another version.
     """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from rollback.domain.settings.environment import Settings  # noqa: PLC0415
+    from rollback.errors import InvalidRequest  # noqa: PLC0415
+
     try:
         return DeployedStack(
             settings=Settings.model_validate_json(outputs["Settings"]),
@@ -119,3 +227,10 @@ def from_outputs(outputs: dict[str, Any], name: str) -> DeployedStack:
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error
+    except ValidationError as error:
+        defect = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise InvalidRequest(
+            f"stack {name} has settings that this version of the command can't read "
+            f"({'.'.join(map(str, defect['loc']))}: {defect['msg']}); use the version that deployed the stack, "
+            "or deploy this version of the stack first"
+        ) from error

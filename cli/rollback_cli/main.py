@@ -1,69 +1,74 @@
-"""Roll an ECS service, its Neon database, or both back, and control their automatic rollbacks.
-
-Exit codes: 0 done, 1 failed or refused, 2 the request is not valid. `verify` also has 3 and 4.
-"""
+"""Roll an ECS service, its Neon database, or both back, and control their automatic rollbacks."""
 
 import sys
+from typing import Annotated
 
 import typer
 
-from rollback.errors import InvalidRequest, RollbackError
-from rollback_cli.terminal_text import escape_markup, make_console
-from rollback_cli.verbs.development import demo, local
-from rollback_cli.verbs.operations import pause, resume, unfence, unlock
-from rollback_cli.verbs.releases import check_deploy, checkpoint, promote, quarantine, unquarantine, versions
-from rollback_cli.verbs.rollbacks import (
-    abort,
-    approve,
-    drill,
-    history,
-    metrics,
-    reject,
-    report,
-    show,
-    start,
-    status,
-    undo,
-    verify,
+from rollback_cli.shell import names_cache
+from rollback_cli.shell.command_group import CatalogueGroup
+from rollback_cli.shell.common_options import common_options
+from rollback_cli.shell.exit_codes import ExitCode
+from rollback_cli.shell.words import COMPLETE, arrange
+
+_EPILOG = (
+    "Exit codes: 0 succeeded, 1 failed, 2 the request is not valid, 3 refused, suppressed or only planned, "
+    "4 rejected, 5 aborted, 130 interrupted."
 )
 
-ROLLBACKS, RELEASES = "Rollbacks", "Releases"
-OPERATIONS, DEVELOPMENT = "Operations", "Development (embedded cloud on this machine)"
+app = typer.Typer(
+    cls=CatalogueGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help=__doc__,
+    epilog=_EPILOG,
+)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.command("start", rich_help_panel=ROLLBACKS)(start.start)
-app.command("status", rich_help_panel=ROLLBACKS)(status.status)
-app.command("history", rich_help_panel=ROLLBACKS)(history.history)
-app.command("report", rich_help_panel=ROLLBACKS)(report.report)
-app.command("show", rich_help_panel=ROLLBACKS)(show.show)
-app.command("metrics", rich_help_panel=ROLLBACKS)(metrics.metrics)
-app.command("approve", rich_help_panel=ROLLBACKS)(approve.approve)
-app.command("reject", rich_help_panel=ROLLBACKS)(reject.reject)
-app.command("abort", rich_help_panel=ROLLBACKS)(abort.abort)
-app.command("undo", rich_help_panel=ROLLBACKS)(undo.undo)
-app.command("verify", rich_help_panel=ROLLBACKS)(verify.verify)
-app.command("drill", rich_help_panel=ROLLBACKS)(drill.drill)
-app.command("versions", rich_help_panel=RELEASES)(versions.versions)
-app.command("promote", rich_help_panel=RELEASES)(promote.promote)
-app.command("quarantine", rich_help_panel=RELEASES)(quarantine.quarantine)
-app.command("unquarantine", rich_help_panel=RELEASES)(unquarantine.unquarantine)
-app.command("check-deploy", rich_help_panel=RELEASES)(check_deploy.check_deploy)
-app.command("checkpoint", rich_help_panel=RELEASES)(checkpoint.checkpoint)
-app.command("pause", rich_help_panel=OPERATIONS)(pause.pause)
-app.command("resume", rich_help_panel=OPERATIONS)(resume.resume)
-app.command("unlock", rich_help_panel=OPERATIONS)(unlock.unlock)
-app.command("unfence", rich_help_panel=OPERATIONS)(unfence.unfence)
-app.command("demo", rich_help_panel=DEVELOPMENT)(demo.demo)
-app.add_typer(local.app, name="local", rich_help_panel=DEVELOPMENT)
+
+def _print_version(should_print: bool) -> None:
+    if should_print:
+        from importlib.metadata import version  # noqa: PLC0415 - takes longer than the rest of --help
+
+        print(f"rollback {version('macro-ai-rollback')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _set_common_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print results and errors only, no progress")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="print each request to AWS, with its id")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error")] = False,
+) -> None:
+    """Set the options that every verb has."""
+    del version
+    common_options.is_quiet, common_options.is_verbose, common_options.is_debug = quiet, verbose, debug
 
 
 def main() -> None:
-    """Run the command; print an error of ours as one line, without a traceback."""
+    """Run the command; an error is two lines: what failed, and what to do next."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """Run the command with the words after its name, and return the exit code."""
+    common_options.is_debug = "--debug" in words  # also for an error of the parser
+    if words[:1] == [COMPLETE]:
+        from rollback_cli.shell.candidates import print_candidates  # noqa: PLC0415
+
+        return print_candidates(words[1:])
     try:
-        app()
-    except RollbackError as error:
-        make_console(stderr=True).print(f"[red]error:[/] {escape_markup(error)}", soft_wrap=True)
-        sys.exit(2 if isinstance(error, InvalidRequest) else 1)
+        code = app(arrange(words, names_cache.environments()), prog_name="rollback", standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001 - the one place where an error becomes text
+        from rollback_cli.errors.print_error import print_error  # noqa: PLC0415 - most runs have no error
+
+        return print_error(error, words)
+    return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
 
 if __name__ == "__main__":

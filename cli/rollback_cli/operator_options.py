@@ -1,11 +1,13 @@
 """Options that several verbs share: the reason for the record, the service, and how a rollback is started."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollback.domain.operator import Operator
 from rollback_cli import requester
+
+if TYPE_CHECKING:
+    from rollback.domain.operator import Operator
 
 Environment = Annotated[str, typer.Argument(help="environment, such as production")]
 RollbackId = Annotated[str, typer.Argument(help="id of a rollback, as `rollback history` lists it")]
@@ -19,12 +21,17 @@ SkipConfirmation = Annotated[bool, typer.Option("--yes", help="don't ask for con
 DryRun = Annotated[bool, typer.Option(help="plan and report; change nothing")]
 RollbackReason = Annotated[str, typer.Option(help="why; recorded with the rollback")]
 InProcess = Annotated[bool, typer.Option("--direct", help="run the steps in this process, without Step Functions")]
+DecideInProcess = Annotated[
+    bool, typer.Option("--direct", help="store the decision from this process, without the function approve")
+]
 
 
-def make_operator(reason: str) -> Operator:
+def make_operator(reason: str) -> "Operator":
     """Name the operator who runs the command, and the reason.
 
     Raises:
         InvalidRequest: the reason is empty or too long.
     """
+    from rollback.domain.operator import Operator  # noqa: PLC0415 - pydantic takes a while to import
+
     return Operator(name=requester.requester_name(), reason=reason)

@@ -4,10 +4,9 @@ The proof has no secret key. Its signature is valid for one purpose, for a minut
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, NoCredentialsError
@@ -22,15 +21,19 @@ from rollback.domain.approval.identity_proof import (
     purpose_of_start,
 )
 from rollback.errors import ExternalServiceError
+from rollback_cli.shell.aws_session import AwsSession
+
+if TYPE_CHECKING:
+    import boto3
 
 
-def sign_proof(purpose: str, session: boto3.Session | None = None) -> dict[str, Any]:
+def sign_proof(purpose: str, session: "boto3.Session | AwsSession | None" = None) -> dict[str, Any]:
     """Sign a proof for one purpose, with the credentials of a session.
 
     Raises:
         CallRefused: there are no credentials.
     """
-    session = session or boto3.Session()
+    session = session or AwsSession()
     with aws_call("GetCallerIdentity", "AWS STS"):
         client = session.client("sts")
         credentials = session.get_credentials()

@@ -48,20 +48,32 @@ class AlarmSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    period_seconds: int = Field(default=60, ge=60, multiple_of=60, description="ELB has a data point a minute")
-    evaluation_periods: int = Field(default=3, ge=1)
-    datapoints_to_alarm: int = Field(default=2, ge=1)
-    outage_evaluation_periods: int = Field(default=2, ge=1)
+    period_seconds: int = Field(
+        default=60, ge=60, multiple_of=60, description="period of each alarm's metrics; ELB has a data point a minute"
+    )
+    evaluation_periods: int = Field(default=3, ge=1, description="periods that an alarm looks at")
+    datapoints_to_alarm: int = Field(default=2, ge=1, description="bad periods among them that raise the alarm")
+    outage_evaluation_periods: int = Field(
+        default=2, ge=1, description="bad periods in a row that raise the outage alarm"
+    )
     shortfall_evaluation_periods: int = Field(default=5, ge=1, description="long enough for tasks to start")
     min_requests_per_period: int = Field(
         default=20, ge=1, description="with fewer requests, error rate and latency are not evaluated"
     )
-    max_error_rate_percent: float = Field(default=5, gt=0, lt=100)
+    max_error_rate_percent: float = Field(
+        default=5, gt=0, lt=100, description="share of requests that may be answered by a 5xx"
+    )
     outage_error_rate_percent: float = Field(default=90, gt=0, le=100, description="an outage from this rate on")
-    max_p95_latency_seconds: float = Field(default=2, gt=0)
-    max_unhealthy_targets: int = Field(default=0, ge=0)
-    max_missing_tasks: int = Field(default=0, ge=0)
-    max_error_logs_per_minute: float = Field(default=20, ge=0)
+    max_p95_latency_seconds: float = Field(default=2, gt=0, description="highest 95th percentile of the response time")
+    max_unhealthy_targets: int = Field(
+        default=0, ge=0, description="targets that may fail the load balancer's health checks"
+    )
+    max_missing_tasks: int = Field(
+        default=0, ge=0, description="running tasks that may be missing from the desired count"
+    )
+    max_error_logs_per_minute: float = Field(
+        default=20, ge=0, description="error lines that the log may have in a minute"
+    )
     error_log_pattern: str = Field(default="?ERROR ?FATAL", min_length=1, description="CloudWatch Logs filter pattern")
 
 

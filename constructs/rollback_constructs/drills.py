@@ -20,7 +20,7 @@ from constructs import Construct
 
 from rollback.domain.drills.eligibility import is_drilled
 from rollback.domain.settings.environment import Settings
-from rollback.names import METRIC_DAYS_SINCE_DRILL, METRIC_NAMESPACE, metric_dimensions
+from rollback.names import METRIC_DAYS_SINCE_DRILL, METRIC_NAMESPACE, SCHEDULER, metric_dimensions
 from rollback_constructs.limits import check_name_length
 
 _WINDOW_MINUTES = 15  # drills of several services begin at different times
@@ -89,7 +89,7 @@ class Drills(Construct):
             "drill": True,
             "service": service,
             "reason": "scheduled drill",
-            "requested_by": "EventBridge Scheduler",
+            "requested_by": SCHEDULER,
         }
         schedule = scheduler.CfnSchedule(
             self,

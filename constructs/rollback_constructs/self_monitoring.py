@@ -27,10 +27,7 @@ from rollback.names import (
 )
 
 _EXECUTIONS = {
-    "ExecutionsFailed": (
-        "An execution of the state machine {name} failed. Read the error in the execution. If the error is about "
-        "mistyped input, start an execution with the right input. {advice}"
-    ),
+    "ExecutionsFailed": ("An execution of the state machine {name} failed. Read the error in the execution. {advice}"),
     "ExecutionsTimedOut": (
         "An execution of the state machine {name} took longer than the limits of all its steps together. {advice}"
     ),
@@ -66,7 +63,7 @@ class WatchSettings(BaseModel):
 
     period_minutes: int = Field(default=5, ge=1, le=24 * 60, description="period over which failures are summed")
     max_failed_executions: int = Field(
-        default=0, ge=0, description="in a period; a typo in an operator's input fails an execution too"
+        default=0, ge=0, description="in a period; a mistyped input aborts its execution, and is not counted"
     )
     max_function_errors: int = Field(
         default=2, ge=0, description="in a period; Lambda tries a failing sweep of the janitor three times"

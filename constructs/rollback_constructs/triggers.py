@@ -28,7 +28,7 @@ from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.domain.delivery.phase import Phase
-from rollback.names import event_source, event_type
+from rollback.names import TEST_EVENT, event_source, event_type
 from rollback_constructs.limits import batch_by_pattern_length, check_name_length
 
 _DEPLOYMENT, _ACTION = "ECS Deployment State Change", "ECS Service Action"
@@ -49,8 +49,8 @@ class TriggerSettings(BaseModel):
     event_age_minutes: int = Field(
         default=5, ge=1, le=24 * 60, description="EventBridge does not deliver an older event"
     )
-    retry_attempts: int = Field(default=10, ge=0, le=185)
-    janitor_minutes: int = Field(default=5, ge=1)
+    retry_attempts: int = Field(default=10, ge=0, le=185, description="how often EventBridge repeats a delivery")
+    janitor_minutes: int = Field(default=5, ge=1, description="interval of the janitor's sweeps")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class Triggers(Construct):
         self._on_deployment("Completed", service_arns, [promotion, *observers])
         self._conclude_failed_execution(receivers.rollback, report)
         self._on_own_events(application, environment, report)
+        self._on_test_event(application, environment, rollback)
         events.Rule(
             self,
             "Janitor",
@@ -151,6 +152,22 @@ class Triggers(Construct):
                 account=[Stack.of(self).account],
                 source=[event_source(application)],
                 detail_type=[event_type(phase) for phase in Phase],
+                detail={"environment": [environment]},
+            ),
+            targets=[target],
+        )
+
+    def _on_test_event(self, application: str, environment: str, target: events.IRuleTarget) -> None:
+        """Deliver the test event of `rollback doctor`, which Admit suppresses; no event of ours has this type."""
+        events.Rule(
+            self,
+            "TestEvent",
+            rule_name=check_name_length("rule", f"{self._prefix}-rollback-on-test-event"),
+            description="Delivers the test event of `rollback doctor --send-test-event`, which starts no rollback",
+            event_pattern=events.EventPattern(
+                account=[Stack.of(self).account],
+                source=[event_source(application)],
+                detail_type=[event_type(TEST_EVENT)],
                 detail={"environment": [environment]},
             ),
             targets=[target],

@@ -16,13 +16,15 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from rollback.domain.request import RollbackType
-from rollback.names import AWAIT_APPROVAL, OUTAGE_SUFFIX
+from rollback.errors import InvalidRequest
+from rollback.names import AWAIT_APPROVAL, INVALID_INPUT, OUTAGE_SUFFIX
 from rollback.workflow.route import EDGES, ENTRANCES, Step
 from rollback_constructs.limits import check_name_length
 
 Definition = dict[str, Any]
 
 UNKNOWN_STEP = "UnknownStep"
+INVALID_INPUT_STATE = "Invalid input"
 DONE = "Done"
 CHOOSE_ENTRANCE = "Choose entrance"
 _FUNCTIONS = {
@@ -45,6 +47,7 @@ _EXECUTION_CONTEXT = {
 }
 # Step Functions gets the class names of these errors (`handlers._retryable`). Conclude retries States.ALL except these.
 _NOT_RETRIED = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
+_INVALID_INPUT_RULE = {"Variable": "$.next", "StringEquals": INVALID_INPUT, "Next": INVALID_INPUT_STATE}
 _TRANSIENT = (
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown",
@@ -104,13 +107,16 @@ def definition(timeout_minutes: float, *, has_database: bool = False, has_approv
             "Choices": [
                 {"Variable": "$.next", "StringEquals": target.value, "Next": _next_rule(step, target)}
                 for target in sorted(targets)
-            ],
+            ]
+            + ([_INVALID_INPUT_RULE] if step in ENTRANCES else []),
             "Default": UNKNOWN_STEP,
         }
         if step in targets:
             states[f"Wait for {_words(step)}"] = _wait(step)
     if has_approvals:
         states |= _wait_for_decision()
+    # Reached only if the function could not stop its execution (`rollback.workflow.unusable_input`).
+    states[INVALID_INPUT_STATE] = {"Type": "Fail", "Error": InvalidRequest.__name__, "CausePath": "$.summary"}
     states[UNKNOWN_STEP] = {
         "Type": "Fail",
         "Error": UNKNOWN_STEP,

@@ -3,6 +3,7 @@
 RollbackError
 ├── InvalidRequest        an operator's input or an event can't be understood; nothing was changed
 ├── Conflict              the ledger changed since it was read; read again
+│   └── LeaseTaken        a rollback took the service's lease since it was read
 ├── LeaseLost             another rollback holds the lease, or the lease ran out; stop acting
 ├── NotAvailable          this version lacks the capability
 ├── UnsupportedService    the ECS service is gone, inactive, or not deployed by ECS's rolling update
@@ -37,6 +38,10 @@ class InvalidRequest(RollbackError):
 
 class Conflict(RollbackError):
     """A conditional write found another version in the ledger than the version that was read."""
+
+
+class LeaseTaken(Conflict):
+    """A rollback took the lease on the service since the lease was read."""
 
 
 class LeaseLost(RollbackError):

@@ -14,6 +14,7 @@ from rollback.ports.all_ports import AllPorts
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor, run_step, start_emergency, start_rollback
+from rollback.workflow.unusable_input import end_execution
 
 Payload = dict[str, Any]
 
@@ -53,16 +54,18 @@ def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Paylo
 def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
     """Run Admit, Plan and Approve, and store the token of an execution that waits for an approval.
 
+    A mistyped input of an operator ends the execution (`workflow.unusable_input`).
+
     Raises:
-        InvalidRequest: the input can't be understood. The execution fails with the error's text. Nothing was changed.
+        InvalidRequest: the input of another starter can't be understood. The execution fails with the error's text, and
+            pages. Nothing was changed.
     """
     if event.get("step") == AWAIT_APPROVAL:
         from rollback.approval.decide import await_approval  # noqa: PLC0415 - the other steps don't wait for it
 
         return {"waits": await_approval(event["cursor"]["rollback_id"], event["token"], _ports())}
     if event.get("step") == Step.ADMIT:
-        started_at = datetime.fromisoformat(event["started_at"])
-        return _as_payload(start_rollback(event["input"], event["execution"], started_at, _ports()))
+        return _start(start_rollback, event)
     return _run_step(event)
 
 
@@ -71,11 +74,10 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Run Service; an emergency is admitted, planned and begun in one invocation.
 
     Raises:
-        InvalidRequest: an emergency's input can't be understood. The execution fails with the error's text.
+        InvalidRequest: as `decide`.
     """
     if event.get("step") == Step.EMERGENCY:
-        started_at = datetime.fromisoformat(event["started_at"])
-        return _as_payload(start_emergency(event["input"], event["execution"], started_at, _ports()))
+        return _start(start_emergency, event)
     return _run_step(event)
 
 
@@ -172,6 +174,15 @@ def approve(event: Payload, context: object) -> Payload:  # noqa: ARG001
     from rollback.approval.answer import answer_decision  # noqa: PLC0415
 
     return answer_decision(event, _ports())
+
+
+def _start(start: Callable[[object, str, datetime, AllPorts], Cursor], event: Payload) -> Payload:
+    """Run an entrance; a mistyped input of an operator ends the execution without a page."""
+    started_at = datetime.fromisoformat(event["started_at"])
+    try:
+        return _as_payload(start(event["input"], event["execution"], started_at, _ports()))
+    except InvalidRequest as mistake:
+        return {**end_execution(event["input"], event["execution"], mistake, _ports())}
 
 
 def _run_step(event: Payload) -> Payload:

@@ -84,6 +84,9 @@ def event_type(phase: str) -> str:
     return f"rollback.{phase}"
 
 
+TEST_EVENT = "test"  # not a phase: `rollback doctor --send-test-event` puts an event of this type
+
+
 _ROLLED_BACK = "rolled-back"
 # The second alternative matches the names of earlier versions.
 _ROLLBACK_FAMILY_SUFFIX = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")
@@ -157,3 +160,5 @@ def database_function(prefix: str) -> str:
 
 # Not a step of the route: the state machine invokes `decide` with it, and waits until a decision ends the token's wait.
 AWAIT_APPROVAL = "await_approval"
+INVALID_INPUT = "invalid_input"  # `next` after an entrance whose input can't be used
+SCHEDULER = "EventBridge Scheduler"  # `requested_by` of scheduled drills

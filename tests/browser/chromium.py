@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome-headless-shell")
-_SECONDS = 30
+_SECONDS = 90
 
 
 def find_chromium() -> str | None:
@@ -49,15 +49,19 @@ class Page:
 
     def open(self, path: Path, width: int, *, is_dark: bool = False) -> None:
         """Open a file at a width in CSS pixels, and wait until it is loaded."""
+        self.open_url(path.as_uri(), width, is_dark=is_dark)
+
+    def open_url(self, url: str, width: int, *, is_dark: bool = False) -> None:
+        """Open a URL at a width in CSS pixels, and wait until it is loaded."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=url)
         deadline = time.monotonic() + _SECONDS
-        while self.value("document.readyState") != "complete" or self.value("location.href") != path.as_uri():
-            assert time.monotonic() < deadline, f"{path} was not loaded within {_SECONDS} s"
+        while self.value("document.readyState") != "complete" or self.value("location.href") != url:
+            assert time.monotonic() < deadline, f"{url} was not loaded within {_SECONDS} s"
             time.sleep(0.05)
 
     def value(self, expression: str) -> Any:

@@ -240,7 +240,8 @@ def test_the_call_graph_finds_indirect_calls() -> None:
     assert "secretsmanager:GetSecretValue" in called("report")
     assert "secretsmanager:GetSecretValue" not in called("decide")
     assert "dynamodb:ConditionCheckItem" in called("service")
-    assert "dynamodb:ConditionCheckItem" not in called("promote")
+    assert "dynamodb:ConditionCheckItem" in called("promote")
+    assert "dynamodb:UpdateItem" not in called("promote")
 
 
 def test_the_call_graph_finds_every_call_of_an_aws_client() -> None:

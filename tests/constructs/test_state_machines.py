@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from rollback import errors
+from rollback.names import INVALID_INPUT
 from rollback.promotion.promote import PromotionCursor
 from rollback.workflow.route import EDGES, ENTRANCES, Step, entrance
 from rollback.workflow.runner import Cursor
-from rollback_constructs.workflow import CHOOSE_ENTRANCE
+from rollback_constructs.workflow import CHOOSE_ENTRANCE, INVALID_INPUT_STATE
 
 PROJECT = Path(__file__).parents[2]
 WITHOUT_DATABASE = [f"macro-ai-{name}-rollback" for name in ("production", "staging", "feature")]
@@ -61,6 +62,8 @@ def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
         if state["Type"] == "Succeed":
             continue
         for rule in states[state["Next"]]["Choices"]:
+            if rule["Next"] == INVALID_INPUT_STATE:
+                continue
             target = states[rule["Next"]]
             if is_wait(target):
                 target = states[target["Next"]]
@@ -84,6 +87,22 @@ def test_a_state_machine_without_a_database_lacks_only_the_database_steps_of_the
     }
     assert edges(definitions[name]) == expected_edges
     assert "atabase" not in json.dumps(definitions[name])
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_only_an_entrance_leads_to_the_explained_end_of_an_invalid_input(name: str, definitions: Definitions) -> None:
+    states = definitions[name]["States"]
+    tasks = {step_of(s): s for s in states.values() if s["Type"] == "Task" and not is_wait(s)}
+    rules = {
+        step: [rule for rule in states[task["Next"]]["Choices"] if rule["Next"] == INVALID_INPUT_STATE]
+        for step, task in tasks.items()
+        if states[task["Next"]]["Type"] == "Choice"
+    }
+    expected_rule = {"Variable": "$.next", "StringEquals": INVALID_INPUT, "Next": INVALID_INPUT_STATE}
+    assert {step for step, found in rules.items() if found == [expected_rule]} == set(ENTRANCES)
+    assert all(step in ENTRANCES for step, found in rules.items() if found)
+    assert states[INVALID_INPUT_STATE] == {"Type": "Fail", "Error": "InvalidRequest", "CausePath": "$.summary"}
+    assert INVALID_INPUT not in list(Step)
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ROLLBACK = str(BIN / "rollback")
 _END_SECONDS = 60.0
+_WITHOUT_CACHE = {"ROLLBACK_CACHE_DIR": f"{os.devnull}/none"}  # the developer's own cache stays as it is
 
 
 def environment(cloud: Mapping[str, str]) -> dict[str, str]:
     """Join a cloud's variables to this process's, without those of an AWS client; 250 columns wrap no table."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "MOTO_"))}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **cloud}
+    return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **_WITHOUT_CACHE, **cloud}
 
 
 def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) -> subprocess.CompletedProcess[str]:
@@ -78,8 +79,8 @@ class Process:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def line_with(self, text: str, seconds: float = 300) -> str:
-        """Wait for the first line of output with this text.
+    def line_with(self, text: str, seconds: float = 300, after: int = 0) -> str:
+        """Wait for the first line of output with this text, behind the first `after` lines.
 
         Raises:
             AssertionError: the command ended, or the seconds passed, without such a line; it quotes the output.
@@ -89,12 +90,18 @@ class Process:
             has_ended = self._process.poll() is not None
             if has_ended:
                 self._reader.join()
-            line = next((line for line in self.lines if text in line), None)
+            line = next((line for line in self.lines[after:] if text in line), None)
             if line is not None:
                 return line
             if has_ended or time.monotonic() > deadline:
                 raise AssertionError(f"no line with {text!r} from {self._process.args!r}:\n" + "\n".join(self.lines))
             time.sleep(0.1)
+
+    def send_line(self, text: str) -> None:
+        """Write a line to the command's input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n")
+        self._process.stdin.flush()
 
     def interrupt(self) -> int:
         """Interrupt the whole process group, as Ctrl-C in a terminal does; return the exit code."""

@@ -58,7 +58,7 @@ def test_readiness_may_check_the_load_balancer_and_the_data_of_the_alarms(
     deployed.wait_until_concluded(lambda r: r.execution == execution)
 
 
-def test_a_typo_fails_the_execution_with_a_suggestion_and_pages_no_operator(
+def test_a_typo_aborts_the_execution_with_a_suggestion_and_pages_no_operator(
     deployed: DeployedEnvironment, good: Release
 ) -> None:
     original_state, recorded = deployed.state_summary(), deployed.history()
@@ -66,14 +66,14 @@ def test_a_typo_fails_the_execution_with_a_suggestion_and_pages_no_operator(
     execution = deployed.start({"type": "servcie"})
 
     execution_end = deployed.wait_until_ended(execution)
-    assert (execution_end["status"], execution_end["error"]) == ("FAILED", "InvalidRequest")
+    assert (execution_end["status"], execution_end["error"]) == ("ABORTED", "InvalidRequest")
     assert "did you mean 'service'?" in execution_end["cause"]
     assert deployed.state_summary() == original_state
     assert deployed.history() == recorded
     # The rule on broken executions sends this event to the report function. The report function must accept it.
     detail = {
         "executionArn": execution,
-        "status": "FAILED",
+        "status": "ABORTED",
         "error": execution_end["error"],
         "cause": execution_end["cause"],
     }

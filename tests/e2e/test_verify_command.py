@@ -35,7 +35,7 @@ def test_a_healthy_release_passes_and_nothing_is_changed(
     process = rollback("verify production --rounds 2")
 
     assert process.returncode == 0, process.stdout
-    assert f"pass          ecs-steady-state: {good.version} runs on 2 tasks" in process.stdout
+    assert f"\tecs-steady-state\tpass\t{good.version} runs on 2 tasks\t" in process.stdout
     assert "round 2: no check failed" in process.stdout
     assert deployed.state_summary() == original_state
     assert deployed.history() == []

@@ -141,7 +141,7 @@ def test_a_rollback_has_the_database_checked_by_the_function_and_verify_asks_pos
     process = run([ROLLBACK, "verify", "production"], variables)
 
     assert process.returncode == 0, process.stdout
-    assert "pass          database-answers: PostgreSQL" in process.stdout
+    assert "\tdatabase-answers\tpass\tPostgreSQL" in process.stdout
 
 
 def test_a_drill_of_the_database_checks_a_preview_and_leaves_nothing_behind(

@@ -320,6 +320,9 @@ EXAMPLES: dict[str, Example] = {
         arrange=lambda made: made.write(SECRET, SecretStr("after"), TOKEN),
     ),
     "Images.exists": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
+    "Images.image_states": Example(
+        {"images": (image("v1"),)}, {"images": EachOf(((image("v2"),), ("nginx",), (image("v1"), image("v2"))))}
+    ),
     "Images.digest_of": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
     "Images.label": Example(
         {"image": image("v1"), "name": "revision"}, {"image": EachOf((image("v2"), "nginx")), "name": "source"}
@@ -431,8 +434,8 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Workflow.is_running": Example({"execution": execution_arn("one")}, {"execution": execution_arn("two")}),
     "Workflow.stop": Example(
-        {"execution": execution_arn("one"), "cause": "taken over"},
-        {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another"},
+        {"execution": execution_arn("one"), "cause": "taken over", "error": "Aborted"},
+        {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another", "error": "InvalidRequest"},
     ),
     "Workflow.send_task_success": Example({"token": "token-1"}, {"token": "token-2"}),
     "IdentityProofs.endpoint": Example({}, {}),

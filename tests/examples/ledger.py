@@ -202,6 +202,7 @@ EXAMPLES: dict[str, Example] = {
         {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": OPEN.id}
     ),
     "Leases.lease": _of_service(),
+    "Leases.lease_counter": _of_service(),
     "Releases.record": Example(
         {"release": V3, "definition": DEFINITIONS["v3"]}, {"release": V2, "definition": DEFINITIONS["v2"]}
     ),
@@ -223,6 +224,15 @@ EXAMPLES: dict[str, Example] = {
             "state": ReleaseState.QUARANTINED,
             "at": AFTER,
             "reason": "another",
+        },
+    ),
+    "Releases.promote_release": Example(
+        {"release": V2, "at": NOW, "reason": "baked", "lease_counter": 1},
+        {
+            "release": EachOf((V1, _changed(V2, state=ReleaseState.SUSPECT))),
+            "at": AFTER,
+            "reason": "another",
+            "lease_counter": EachOf((0, 2)),
         },
     ),
     "Releases.set_log_baseline": Example(

@@ -26,6 +26,7 @@ from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import (
     Conflict,
     LeaseLost,
+    LeaseTaken,
     UnreadableItem,
 )
 from rollback.resources.database.probe import DatabaseProbe
@@ -222,6 +223,9 @@ class FakeLedger:
     def lease(self, service: str) -> Lease | None:
         return self._leases.get(service)
 
+    def lease_counter(self, service: str) -> int:
+        return self._counters.get(service, 0)
+
     def record(self, release: Release, definition: dict[str, Any]) -> None:
         if sha256_of(definition) != release.definition_sha256:
             raise ValueError(f"the definition of {release.version} is not the one that the release names")
@@ -353,6 +357,13 @@ class FakeLedger:
         changes = {"state": state, "state_since": at, "state_reason": reason}
         self._releases[key] = self._releases[key].model_copy(update=changes)
         return self._releases[key]
+
+    def promote_release(self, release: Release, at: datetime, reason: str, lease_counter: int) -> Release:
+        if self._releases[release.service, release.fingerprint].state is not release.state:
+            raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
+        if self._counters.get(release.service, 0) != lease_counter:
+            raise LeaseTaken(f"a rollback took the lease on {release.service}")
+        return self.set_release_state(release, ReleaseState.PROMOTED, at, reason)
 
     def approval_decision(self, rollback_id: str, nonce: str) -> Decision | None:
         return self._decisions.get((rollback_id, nonce))

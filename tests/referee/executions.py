@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollback.names import INVALID_INPUT
+
 Act = dict[str, Any]
 
 
@@ -111,6 +113,8 @@ FAILURES = {
     "two kinds share the retries": _at_plan(*[raise_error("Throttled"), raise_error("Conflict")] * 8, to("done")),
     "invalid at admission": Execution((raise_error("InvalidRequest", "typo"),)),
     "invalid at the plan": _at_plan(raise_error("InvalidRequest", "typo"), to("done")),
+    "a typo whose execution could not be stopped": Execution((to(INVALID_INPUT, summary="did you mean 'service'?"),)),
+    "a typo in an emergency": _emergency(to(INVALID_INPUT, summary="did you mean 'service'?")),
     "invalid in an emergency": _emergency(raise_error("InvalidRequest", "typo")),
     "refused at admission": Execution((raise_error("CallRefused", "no permission"),)),
     "refused in the service": Execution((*ALL_STEPS[:2], raise_error("CallRefused", "no permission"), to("done"))),

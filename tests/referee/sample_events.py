@@ -23,6 +23,7 @@ FAILED = f"{PREFIX}-rollback-on-deployment-failed"
 ALARM = f"{PREFIX}-rollback-on-alarm"
 BROKEN = f"{PREFIX}-rollback-on-broken-execution"
 OWN = f"{PREFIX}-rollback-on-own-event"
+TEST = f"{PREFIX}-rollback-on-test-event"
 APPLICATION = PREFIX.removesuffix("-production")
 
 
@@ -147,6 +148,8 @@ SAMPLES = {
     "a composite loses its data": Sample(_alarm(_DEGRADED, "INSUFFICIENT_DATA", "ALARM")),
     "a rollback concludes": Sample(_own("rollback.concluded"), (OWN,)),
     "a rollback of another environment concludes": Sample(_own("rollback.concluded", environment="staging")),
+    "the doctor sends a test event": Sample(_own("rollback.test"), (TEST,)),
+    "the doctor tests another environment": Sample(_own("rollback.test", environment="staging")),
     "another application's rollback concludes": Sample(_own("rollback.concluded", application="another")),
     "a leaf turns to ALARM": Sample(_alarm(f"{PREFIX}-{SERVICE}-error-rate", "ALARM")),
     "another service's composite turns to ALARM": Sample(_alarm(f"{PREFIX}-another-outage", "ALARM")),

@@ -1,5 +1,7 @@
 """Static call graph of `lambdas/rollback`: functions and AWS operations that an entry point may call.
 
+Further packages, such as the command line's, are read too if they are asked for.
+
 Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
 makes. A protocol made of holders (`rollback.ports.holders`) stands for `AllPorts`, whose fields are all ports. A
 receiver whose type is not known means every class with a method of that name, so that nothing is missed.
@@ -18,6 +20,7 @@ _PACKAGE, _BOOTSTRAP, _ALL_PORTS = "rollback", "rollback.bootstrap", "rollback.p
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
+_MAKE_CLIENT = frozenset({"boto3.client", "rollback_cli.shell.aws_session.make_client"})
 _CHANNEL, _CHANNELS = "rollback.delivery.channel.DeliveryChannel", "rollback.delivery.channels"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
@@ -61,35 +64,38 @@ class FunctionBody:
 class CallGraph:
     """Graph of a package; a body is read when it is first reached."""
 
-    def __init__(self, root: Path = LAMBDAS) -> None:
+    def __init__(self, root: Path = LAMBDAS, *further: Path) -> None:
+        """Read the package `rollback` below `root`, and further packages by their folders."""
         self.symbols: dict[str, dict[str, str]] = {}  # module → name → the symbol that it stands for
         self.functions: dict[str, tuple[str, str | None, Function]] = {}  # name → module, class, node
         self.classes: dict[str, ClassInfo] = {}
         self.constants: dict[str, tuple[str, ast.expr]] = {}
         self._files: dict[str, str] = {}
         self._members: dict[str, tuple[str, ...]] = {}
-        for path in sorted((root / _PACKAGE).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            self._files[module] = path.relative_to(root.parent).as_posix()
-            self._index(module, ast.parse(path.read_text()))
+        for package in (root / _PACKAGE, *further):
+            for path in sorted(package.rglob("*.py")):
+                parts = path.relative_to(package.parent).with_suffix("").parts
+                module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+                self._files[module] = path.relative_to(package.parents[1]).as_posix()
+                self._index(module, ast.parse(path.read_text()))
         self._bodies: dict[tuple[str, frozenset[str]], FunctionBody] = {}
 
-    def reach(self, entry: str, steps: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+    def reach(self, entry: str, steps: Iterable[str] = (), without: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """Map every function that an entry point may call to one chain of calls that leads to it.
 
         Args:
             entry: the entry point's name.
             steps: names of the members of `Step` that the entry point may be called for.
+            without: functions that are not called, such as those of an option that is not given.
         """
+        left_out = {_MAKE_PORTS, *without}  # `make_ports` makes the adapters and calls none of them
         entry_steps = frozenset(steps)
         ways: dict[str, tuple[str, ...]] = {entry: (entry,)}
         waiting = deque([entry])
         while waiting:
             name = waiting.popleft()
             for callee in sorted(self.body(name, entry_steps).callees | self._constructors(name)):
-                # `make_ports` makes the adapters and calls none of them.
-                if callee not in ways and callee in self.functions and callee != _MAKE_PORTS:
+                if callee not in ways and callee in self.functions and callee not in left_out:
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
         return ways
@@ -326,6 +332,7 @@ class _Reader:
         self._graph, self._steps, self._name = graph, steps, name
         self._module, self._class, self._node = graph.functions[name]
         self._locals: dict[str, Types] = {}
+        self._inferred_attributes: set[str] = set()  # of `self`, in the middle of `_assigned`
         self._body = FunctionBody()
 
     def read(self) -> FunctionBody:
@@ -500,19 +507,30 @@ class _Reader:
     def _assigned(self, owner: str, attr: str) -> Types:
         """Types of the value that `__init__` assigns to `self.attr`."""
         init = self._graph.classes[owner].methods.get("__init__")
-        if init is None or self._name == f"{owner}.__init__":
+        if init is None:
             return UNKNOWN
-        reader = _Reader(self._graph, f"{owner}.__init__", frozenset())
-        reader._scope()
+        reader = self
+        if self._name != f"{owner}.__init__":
+            reader = _Reader(self._graph, f"{owner}.__init__", frozenset())
+            reader._scope()
+        if attr in reader._inferred_attributes:
+            return UNKNOWN
+        reader._inferred_attributes.add(attr)
+        try:
+            return reader._assigned_in(init, attr)
+        finally:
+            reader._inferred_attributes.remove(attr)
+
+    def _assigned_in(self, init: Function, attr: str) -> Types:
         for node in ast.walk(init):
             match node:
                 case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name), annotation=annotation):
                     if name == attr:
-                        return self._graph.annotated(annotation, reader._module)
+                        return self._graph.annotated(annotation, self._module)
                 case ast.Assign(targets=targets, value=value):
                     for target, assigned_value in _pairs(targets, value):
                         if isinstance(target, ast.Attribute) and target.attr == attr:
-                            return reader.infer(assigned_value) or frozenset({"plain"})
+                            return self.infer(assigned_value) or frozenset({"plain"})
         return UNKNOWN
 
     def _called(self, func: ast.expr, args: list[ast.expr]) -> Types:
@@ -525,7 +543,9 @@ class _Reader:
             return element_types if func.id in {"sorted", "reversed", "iter"} else _each(element_types)
         types: set[str] = set()
         for atom in self.infer(func):
-            if atom in self._graph.classes:
+            if atom in _MAKE_CLIENT and args and isinstance(args[0], ast.Constant):
+                types.add(f"aws {args[0].value!s}")
+            elif atom in self._graph.classes:
                 types.add(f"of {atom}")
             elif atom in self._graph.functions:
                 module, owner, node = self._graph.functions[atom]

@@ -35,8 +35,8 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-PRODUCT = ("lambdas", "cli", "local", "constructs", "stacks", "app.py")
-CHECKED = (*PRODUCT, "tests", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
+PRODUCT = ("lambdas", "cli", "local", "constructs", "stacks", "publishing", "app.py")
+CHECKED = (*PRODUCT, "tests", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 SKIPPED = frozenset({"fixtures", "__pycache__", "__snapshots__", "cdk.out"})
 MAX_WORDS = 30
 

@@ -4,11 +4,15 @@ from importlib import import_module
 from typing import Any, cast
 
 import pytest
+from fakes.aws.step_functions import execution_arn
 from simulations.database import BRANCH, DatabaseSimulation
+from simulations.service import Simulation, alarm_event, start_simulation
+from support.builders import NOW, SERVICE
 
 from rollback import handlers
 from rollback.adapters.aws.database_checks import CHECK_DATABASE
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RollbackError, Throttled
+from rollback.names import INVALID_INPUT, SCHEDULER
 from rollback.ports.all_ports import AllPorts
 from rollback_constructs.workflow import transient_retries
 
@@ -60,3 +64,83 @@ def test_the_database_function_returns_checks_for_a_function_without_psycopg(mon
     answer = handlers.database({"step": CHECK_DATABASE, "question": question}, None)
     verdicts = {check["name"]: check["verdict"] for check in answer["checks"]}
     assert verdicts == {"database-answers": "pass", "migration-journal-fits": "warn"}
+
+
+def start_by_step_functions(
+    simulation: Simulation, given: object, monkeypatch: pytest.MonkeyPatch, step: str = "admit"
+) -> dict[str, Any]:
+    """Invoke the function of an entrance as the state machine does, for a running execution."""
+    execution = execution_arn("typo")
+    simulation.workflow.running.add(execution)
+    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    event = {"step": step, "input": given, "execution": execution, "started_at": NOW.isoformat()}
+    return (handlers.decide if step == "admit" else handlers.service)(event, None)
+
+
+@pytest.mark.parametrize(
+    ("step", "given"),
+    [
+        ("admit", {"type": "servcie"}),
+        ("admit", ["service"]),
+        ("admit", {"target": "v1"}),
+        ("admit", {"drill": True, "requested_by": "ada"}),
+        ("emergency", {"type": "emergency", "service": "wroker"}),
+    ],
+)
+def test_a_mistyped_input_of_an_operator_stops_its_execution_with_the_explanation(
+    step: str, given: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation, execution = start_simulation(), execution_arn("typo")
+    answer = start_by_step_functions(simulation, given, monkeypatch, step)
+    assert simulation.workflow.stopped == [execution]
+    assert simulation.workflow.errors[execution] == "InvalidRequest"
+    cause = simulation.workflow.causes[execution]
+    assert "nothing was changed" in cause
+    assert answer == {"next": INVALID_INPUT, "summary": cause}
+    ended = {"executionArn": execution, "status": "ABORTED", "error": "InvalidRequest", "cause": cause}
+    event = {"detail-type": "Step Functions Execution Status Change", "detail": ended}
+    assert handlers.report(event, None) == {"done": []}
+    assert simulation.pages() == []
+    assert list(simulation.ledger.history(SERVICE)) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {**alarm_event(), "detail": {"alarmName": "of-another-team", "state": {"value": "ALARM"}}},
+        {"trigger": "health_check", "service": "wroker"},
+        {"type": "full", "drill": True, "service": SERVICE, "requested_by": SCHEDULER},
+    ],
+    ids=["an event", "a pipeline", "a schedule"],
+)
+def test_an_unusable_input_that_no_operator_typed_fails_its_execution(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = start_simulation()
+    with pytest.raises(InvalidRequest):
+        start_by_step_functions(simulation, given, monkeypatch)
+    assert simulation.workflow.stopped == []
+
+
+def test_a_typo_whose_execution_can_not_be_stopped_ends_in_the_fail_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = start_simulation()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise CallRefused("StopExecution: AccessDenied")
+
+    simulation.workflow.stop = refuse  # type: ignore[method-assign]
+    answer = start_by_step_functions(simulation, {"type": "servcie"}, monkeypatch)
+    assert answer["next"] == INVALID_INPUT
+    assert "did you mean 'service'?" in answer["summary"]
+
+
+def test_an_error_of_aws_in_admit_is_no_typo(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = start_simulation()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ExternalServiceError("DynamoDB is away")
+
+    simulation.ledger.create = refuse  # type: ignore[assignment, method-assign]
+    with pytest.raises(ExternalServiceError):
+        start_by_step_functions(simulation, {}, monkeypatch)
+    assert simulation.workflow.stopped == []

@@ -26,7 +26,8 @@ from rollback.workflow.admit import admit
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.status_lines import status_lines
+from rollback_cli.output.status.lines import status_lines
+from rollback_cli.output.status.read import read_status
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
@@ -323,7 +324,8 @@ def test_many_unreadable_items_cause_one_page_and_are_listed_by_status() -> None
     sweep(simulation.ports)
     (page,) = simulation.pages()
     assert "and 30 more" in page
-    assert sum("no JSON" in line for line in status_lines(simulation.service_settings, simulation.ports)) == 50
+    lines = status_lines(read_status(simulation.service_settings, simulation.ports))
+    assert sum("no JSON" in line.text for line in lines) == 50
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
@@ -340,5 +342,5 @@ def test_an_unreadable_change_counts_as_an_attempt() -> None:
     unreadable_changes: ReadResult[ChangeEntry] = ReadResult(
         unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2))
     )
-    checks = guards.check_history(a_rollback(), frozenset(), unreadable_changes, Policy(), NOW)
+    checks = guards.check_history(a_rollback(), frozenset(), frozenset(), unreadable_changes, Policy(), NOW)
     assert {check.name for check in checks if check.verdict is Verdict.FAIL} == {"attempt-budget"}

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from local_cloud.deployment.deploy import deploy_assembly
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb import load_balancer
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.processes import child_processes, owned_folders
+from local_cloud.processes import owned_folders
 from local_cloud.processes.signals import defer_signals
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.all_ports import AllPorts
@@ -31,7 +30,6 @@ from rollback_cli.demo.profile import (
 from rollback_cli.demo.synthesis import APPLICATION_URL_PLACEHOLDER, synthesise
 from rollback_cli.demo.timeline.pager import Page, Pager
 from rollback_cli.demo.timeline.timeline import Timeline
-from rollback_cli.demo.waiting import ExpectationFailed
 from rollback_cli.deployed_stack import DeployedStack, from_outputs, stack_name
 
 if TYPE_CHECKING:
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
+_MAX_PENDING = 32
 
 
 class DemoEnvironment(Pipeline):
@@ -52,6 +51,7 @@ class DemoEnvironment(Pipeline):
         policy: Mapping[str, Any] | None = None,
         with_database: bool = False,
         approval: Mapping[str, Any] = WITHOUT_APPROVALS,
+        alarms: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare an environment; nothing is started yet.
 
@@ -61,11 +61,13 @@ class DemoEnvironment(Pipeline):
             policy: settings that replace those of the profile.
             with_database: whether the service has a Neon database.
             approval: settings of approvals.
+            alarms: settings of alarms that replace those of the profile.
         """
         self._timeline = timeline
         self._policy = policy or {}
         self._with_database = with_database
         self._approval = approval
+        self._alarms = alarms
         self.database: DemoDatabase | None = None
         self._folder: Path
         self._cleanup = ExitStack()
@@ -96,6 +98,11 @@ class DemoEnvironment(Pipeline):
     def _start_all(self) -> None:
         self._folder = owned_folders.make("rollback-demo")
         self._cleanup.callback(owned_folders.remove, self._folder)
+        self._start_cloud()
+        self._synthesise(self._folder)
+        self._deploy(self._folder)
+
+    def _start_cloud(self) -> None:
         self._cleanup.callback(self.cloud.stop)
         self.cloud.start()
         os.environ.update(self.cloud.environment())  # boto3 in this process calls the embedded cloud
@@ -108,20 +115,29 @@ class DemoEnvironment(Pipeline):
         port = _free_port()
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
+
+    def _synthesise(self, out: Path) -> None:
+        """Write the cloud assembly into a folder, with the addresses of this run."""
         database, secrets = (DATABASE_PLACEHOLDERS, SECRET_PLACEHOLDERS) if self.database else ({}, {})
         replacements = {
             APPLICATION_URL_PLACEHOLDER: self.base_url,
             **(self.database.placeholder_values() if self.database else {}),
         }
-        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets, self._approval)
-        synthesise(self._folder, ENVIRONMENT, settings, replacements)
+        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets, self._approval, self._alarms)
+        synthesise(out, ENVIRONMENT, settings, replacements)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
-        outputs = deploy_assembly(self.cloud, self._folder)
+
+    def _deploy(self, assembly: Path) -> None:
+        outputs = deploy_assembly(self.cloud, assembly)
         name = stack_name(ENVIRONMENT)
-        self.deployed = from_outputs(outputs[name], name)
-        self.ports = self.deployed.ports()  # made once, since making the clients takes a while
-        self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
+        self._attach(from_outputs(outputs[name], name))
         self._timeline.say(f"CloudFormation has deployed {', '.join(outputs)}")
+
+    def _attach(self, deployed: DeployedStack) -> None:
+        """Use the deployed stacks."""
+        self.deployed = deployed
+        self.ports = deployed.ports()  # made once, since making the clients takes a while
+        self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), deployed.critical_topic_arn)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client with the administrator's credentials."""
@@ -147,25 +163,15 @@ class DemoEnvironment(Pipeline):
 
         folder = check_out(self._folder / f"repository-{version}", migrations)
         self.checkpoint(version, folder)
+        self._timeline.say(f"pipeline: checkpoint before {version} recorded", "act")
         for tag in self.migrate(folder):
             self._timeline.say(f"pipeline: migration {tag} applied", "act")
 
-    def checkpoint(self, version: str, folder: Path) -> None:
-        """Run `rollback checkpoint`, as a pipeline does.
-
-        Raises:
-            ExpectationFailed: the command failed; the message has its output.
-        """
-        command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
-        command += ["--version", version, "--migrations", str(folder)]
-        result = child_processes.run(command)  # os.environ has the address of the embedded cloud
-        if result.returncode:
-            raise ExpectationFailed(f"the command checkpoint failed: {result.stdout}{result.stderr}")
-        self._timeline.say(f"pipeline: checkpoint before {version} recorded", "act")
-
-    def start_load(self) -> LoadGenerator:
+    def start_load(
+        self, requests_per_second: float = _REQUESTS_PER_SECOND, max_pending: int = _MAX_PENDING
+    ) -> LoadGenerator:
         """Start the traffic; it goes on until the environment stops."""
-        self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS)
+        self.load = LoadGenerator(self.base_url, requests_per_second, _PATHS, max_pending=max_pending)
         self._cleanup.callback(self.load.stop)
         self.load.start()
         return self.load

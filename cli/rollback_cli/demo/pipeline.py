@@ -1,12 +1,16 @@
 """A deploy pipeline for one service, and the state of that service, through AWS's APIs only."""
 
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from local_cloud.ecr.images import push_image
+from local_cloud.processes import child_processes
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import family_of, original_family
+from rollback_cli.demo.profile import ENVIRONMENT
+from rollback_cli.demo.waiting import ExpectationFailed
 
 CONNECTION_SECRET = "demo/database-url"  # noqa: S105 - a name
 # The fields of a registered definition that a pipeline copies; ECS sets the others.
@@ -41,9 +45,14 @@ class Pipeline(ABC):
     @property
     def repository(self) -> str:
         """Name of the ECR repository of the service's image."""
+        return self.image("").partition("/")[2].partition(":")[0]
+
+    def image(self, version: str) -> str:
+        """Return the reference to the service's image of a version."""
         containers = self._definition()["containerDefinitions"]
         image: str = next(c["image"] for c in containers if c["name"] == self.service.container)
-        return image.partition("/")[2].partition(":")[0].partition("@")[0]
+        registry, _, repository = image.partition("/")
+        return f"{registry}/{repository.partition(':')[0].partition('@')[0]}:{version}"
 
     def ship(self, version: str, desired_count: int | None = None) -> str:
         """Register the running definition with another image in the pipeline's family, deploy it, return its ARN."""
@@ -52,8 +61,7 @@ class Pipeline(ABC):
         containers = definition["containerDefinitions"]
         for container in containers:
             if container["name"] == self.service.container:
-                registry = container["image"].partition("/")[0]
-                container["image"] = f"{registry}/{self.repository}:{version}"
+                container["image"] = self.image(version)
         fields = {key: definition[key] for key in COPIED_FIELDS if definition.get(key)}
         # After a rollback a definition of our families runs; a pipeline registers in its own family only.
         family = original_family(family_of(definition["taskDefinitionArn"]))
@@ -62,6 +70,18 @@ class Pipeline(ABC):
         count = {} if desired_count is None else {"desiredCount": desired_count}
         ecs.update_service(cluster=self.service.cluster, service=self.service.ecs_service, taskDefinition=arn, **count)
         return arn
+
+    def checkpoint(self, version: str, folder: Path) -> None:
+        """Run `rollback checkpoint`, as a pipeline does. This process's variables must name the embedded cloud.
+
+        Raises:
+            ExpectationFailed: the command failed; the message has its output.
+        """
+        command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
+        command += ["--version", version, "--migrations", str(folder)]
+        result = child_processes.run(command)
+        if result.returncode:
+            raise ExpectationFailed(f"the command checkpoint failed: {result.stdout}{result.stderr}")
 
     def migrate(self, folder: Path) -> tuple[str, ...]:
         """Apply the due migrations to the database that the tasks use; return their tags."""

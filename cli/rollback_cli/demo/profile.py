@@ -74,6 +74,9 @@ def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
     return {placeholder: real[name] for name, placeholder in _PLACEHOLDERS.items()}
 
 
+# Roles for the workflows of GitHub Actions; nothing on this machine checks a token of GitHub's.
+GITHUB_ACTIONS: dict[str, Any] = {"repository": "macro-ai/shop"}
+
 # The demo is production, where operators of the demo may run `rollback drill`.
 DRILLS: dict[str, Any] = {"allow_production_drills": True}
 
@@ -84,6 +87,7 @@ def overrides(
     database: Mapping[str, Any],
     secrets: Mapping[str, str],
     approval: Mapping[str, Any] = WITHOUT_APPROVALS,
+    alarms: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings that replace those of production in `cdk.json`.
 
@@ -93,6 +97,7 @@ def overrides(
         database: settings of the database; empty: the environment has none.
         secrets: secrets of the container, variable → ARN.
         approval: settings of approvals.
+        alarms: settings of alarms that replace those of this profile.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,
@@ -103,8 +108,9 @@ def overrides(
     return {
         "policy": {**_POLICY, **policy},
         "drills": DRILLS,
+        "github_actions": GITHUB_ACTIONS,
         "approval": approval,
-        "alarms": _ALARMS,
+        "alarms": {**_ALARMS, **(alarms or {})},
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),

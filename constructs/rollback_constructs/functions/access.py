@@ -40,6 +40,29 @@ class Access:
     stacks: tuple[str, ...] = ()
     keys: KeySettings = _NO_KEYS
 
+    def outputs_read(self, stack_name: str) -> Grant:
+        """Read the outputs of a stack: the command finds its environment in them."""
+        return _allow(["cloudformation:DescribeStacks"], [self._arn("cloudformation", f"stack/{stack_name}/*")])
+
+    def ledger_read(self, table_arn: str) -> Grant:
+        """Read items of the ledger by their keys."""
+        return _allow(["dynamodb:GetItem"], [table_arn]) + self._use_keys("dynamodb", self.keys.ledger, "kms:Decrypt")
+
+    def ledger_query(self, table_arn: str) -> Grant:
+        """Read the items of a partition; besides `ledger_read`."""
+        return _allow(["dynamodb:Query"], [table_arn])
+
+    def ledger_notes(self, table_arn: str, *partitions: str) -> Grant:
+        """Write items of the named partitions alone, as `approval_items` does; besides `ledger_read`."""
+        keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(partitions)}}
+        return _allow(["dynamodb:PutItem"], [table_arn], {**keys, "Null": {"dynamodb:LeadingKeys": "false"}})
+
+    def reports_read(self, bucket_arn: str | None) -> Grant:
+        """Read stored reports."""
+        return _allow(["s3:GetObject"], [f"{bucket_arn}/*"] if bucket_arn else []) + self._use_keys(
+            "s3", self.keys.reports if bucket_arn else None, "kms:Decrypt"
+        )
+
     def ledger(self, table_arn: str) -> Grant:
         """Read and write items, without Scan and without changing the table.
 
@@ -56,6 +79,10 @@ class Access:
     def leases(self, table_arn: str) -> Grant:
         """Acquire, renew and release a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
+
+    def lease_check(self, table_arn: str) -> Grant:
+        """Write an item on the condition that no rollback took the lease."""
+        return _allow(["dynamodb:ConditionCheckItem"], [table_arn])
 
     def approval_items(self, table_arn: str) -> Grant:
         """Read the services' items, and write the items of approvals alone.
@@ -204,6 +231,10 @@ class Access:
         return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"]) + _allow(
             ["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs
         )
+
+    def scaling_read(self) -> Grant:
+        """Read the bounds of a service's autoscaling; no resource-level permissions."""
+        return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"])
 
     def scaling_policies(self) -> Grant:
         """Read whether a service has predictive scaling; no resource-level permissions."""

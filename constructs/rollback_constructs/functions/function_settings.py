@@ -27,10 +27,16 @@ class VpcPlacement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    vpc_id: str = Field(pattern=f"^vpc-{_ID}$")
-    availability_zones: tuple[str, ...] = Field(min_length=1)
-    private_subnet_ids: tuple[Annotated[str, Field(pattern=f"^subnet-{_ID}$")], ...] = Field(min_length=1)
-    security_group_ids: tuple[Annotated[str, Field(pattern=f"^sg-{_ID}$")], ...] = Field(min_length=1)
+    vpc_id: str = Field(pattern=f"^vpc-{_ID}$", description="id of the VPC")
+    availability_zones: tuple[str, ...] = Field(
+        min_length=1, description="availability zones of the subnets, in the same order"
+    )
+    private_subnet_ids: tuple[Annotated[str, Field(pattern=f"^subnet-{_ID}$")], ...] = Field(
+        min_length=1, description="subnets of the functions, with a route to AWS's APIs"
+    )
+    security_group_ids: tuple[Annotated[str, Field(pattern=f"^sg-{_ID}$")], ...] = Field(
+        min_length=1, description="security groups of the functions"
+    )
 
 
 class ReservedConcurrency(BaseModel):
@@ -43,13 +49,19 @@ class ReservedConcurrency(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decide: int | None = Field(default=None, ge=1)
-    service: int | None = Field(default=None, ge=1)
+    decide: int | None = Field(
+        default=None, ge=1, description="executions of the function `decide`, which admits and plans"
+    )
+    service: int | None = Field(
+        default=None, ge=1, description="executions of the function `service`, which an emergency needs first"
+    )
     report: int | None = Field(default=None, ge=3, description="three: the janitor, a rollback, and its messages")
     promote: int | None = Field(default=None, ge=2, description="two: the schedule and a deployment at the same time")
     database: int | None = Field(default=None, ge=2, description="two: the schedule and a rollback at the same time")
 
-    approve: int | None = Field(default=None, ge=1)
+    approve: int | None = Field(
+        default=None, ge=1, description="executions of the function `approve`, which takes decisions"
+    )
 
     def of(self, function: str) -> int | None:
         """Return the reserved concurrency of a function, by its name."""
@@ -62,10 +74,18 @@ class FunctionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    memory_mib: int = Field(default=512, ge=256, le=10240)
-    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 90
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    probes_in_vpc: VpcPlacement | None = None
+    memory_mib: int = Field(default=512, ge=256, le=10240, description="memory of each function")
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(
+        default=90, description="days that the functions' logs are kept"
+    )
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="lowest level of the lines that the functions write",
+    )
+    probes_in_vpc: VpcPlacement | None = Field(
+        default=None, description="place of the functions that probe a service behind a private load balancer"
+    )
     reserved_concurrency: ReservedConcurrency = ReservedConcurrency()
 
     @model_validator(mode="before")

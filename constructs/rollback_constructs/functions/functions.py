@@ -100,6 +100,7 @@ class Functions(Construct):
                 access.target_groups(),
                 access.target_health(),
                 access.stack_states(),
+                access.scaling_read(),  # a dry run lists what would change
                 *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
                 access.publish(shared.topic_arn, shared.critical_topic_arn),  # a request for an approval
@@ -164,6 +165,7 @@ class Functions(Construct):
             [
                 *read_grants,
                 *labels,
+                access.lease_check(table),
                 access.images_read(),
                 access.definition_register(),
                 access.images_tag(),

@@ -17,7 +17,7 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
 
     The release keeps its state where the rollback proves nothing about it:
     - The rollback went forward to a newer release.
-    - The previous release is promoted, and an operator chose to leave it or the rollback failed.
+    - The previous release was promoted before the trigger, and an operator chose to leave it or the rollback failed.
     - Another rollback took over, and marks the release itself.
     - Only the database went back, or only a fence was set up.
     - The rollback is a drill, which proves nothing about a release.
@@ -37,7 +37,9 @@ def mark_previous_release(rollback: Rollback, now: datetime, ports: PreviousRele
         return
     if plan.target.first_deployed_at > previous.first_deployed_at:
         return
-    if previous.state is ReleaseState.PROMOTED and (rollback.trigger is Trigger.MANUAL or not has_succeeded):
+    triggered_at = rollback.event.at if rollback.event is not None else None
+    was_proven = previous.state is ReleaseState.PROMOTED and not previous.is_promoted_after(triggered_at)
+    if was_proven and (rollback.trigger is Trigger.MANUAL or not has_succeeded):
         return
     state = ReleaseState.QUARANTINED if has_succeeded else ReleaseState.SUSPECT
     if previous.state not in (state, ReleaseState.QUARANTINED):

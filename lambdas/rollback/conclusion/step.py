@@ -72,7 +72,8 @@ def _report_and_close(rollback: Rollback, now: datetime, ports: ConclusionPorts)
         attempted = try_to_report(rollback, ports)
         if attempted.is_reported or (attempted.wait_seconds and not is_conclusion_overdue(rollback, now, ports)):
             return attempted
-    ports.metrics.record_conclusion(rollback)
+    if not rollback.is_test:
+        ports.metrics.record_conclusion(rollback)
     return schedule_comparison(rollback, now).evolve(concluded_at=now, wait_seconds=0)
 
 

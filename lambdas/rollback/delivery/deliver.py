@@ -30,6 +30,8 @@ def want_deliveries(rollback: Rollback, channels: Iterable[DeliveryChannel], por
         channels: channels that the rollback is delivered to.
         ports: access to the ledger.
     """
+    if rollback.is_test:
+        return
     for channel in channels:
         list(_attempt(channel, rollback, ports, partial(_write_wanted, channel, rollback, rollback.version + 1, ports)))
 
@@ -48,6 +50,8 @@ def deliver(
     Returns:
         Each action, in one line. A failure is a line too; the janitor repeats the attempt.
     """
+    if rollback.is_test:  # a test event reaches nobody
+        return []
     end = deadline if deadline is not None else ports.clock.now() + BUDGET
     return [
         line

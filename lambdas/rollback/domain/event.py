@@ -3,6 +3,7 @@
 - `CloudWatch Alarm State Change`: CloudWatch User Guide, "Alarm events and EventBridge".
 - `ECS Deployment State Change`: ECS Developer Guide. It names cluster and service only in the ARN in `resources`.
 - `ECS Service Action`: the same, and it names no deployment.
+- `rollback.test`: an event of our own source, by which `rollback doctor` tests the way from the bus to the ledger.
 - `account` and `region` of all events: EventBridge User Guide, "Events structure".
 
 An operator may start an execution with a handwritten event. Every field is therefore validated before a record is made.
@@ -20,13 +21,14 @@ from rollback.domain.rollback import TriggerEvent
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
-from rollback.names import degraded_alarm, outage_alarm
+from rollback.names import TEST_EVENT, degraded_alarm, event_type, outage_alarm
 from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quoted
 
 DETERIORATION_CHECK = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
 _ACTION = "ECS Service Action"  # ECS sends it even if the circuit breaker is off
+_TEST = event_type(TEST_EVENT)
 _MAX_ALARM_CHARACTERS = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _MAX_ARN_CHARACTERS, _QUOTED_ARN_CHARACTERS = 2048, 200
 _UNSPECIFIED_STATE = "an unspecified state"
@@ -53,6 +55,7 @@ class _ParsedEvent:
     change: tuple[str, str]
     alarm: str | None = None
     deployment_id: str | None = None
+    is_test: bool = False
 
 
 def is_event(execution_input: object) -> bool:
@@ -70,6 +73,8 @@ def read_event(raw_event: Mapping[str, Any], settings: Settings) -> tuple[Reques
     trigger = TriggerEvent(
         id=event.id, at=event.at, alarm=event.alarm, deployment_id=event.deployment_id, reason=event.reason
     )
+    if event.is_test:
+        return Request(service=_find_service_of_test(raw_event, settings)), Trigger.TEST, trigger
     if event.alarm is None:
         return Request(service=find_service_of_event(raw_event, settings)), Trigger.DEPLOYMENT_FAILED, trigger
     service = _find_service_of_alarm(event.alarm, settings)
@@ -83,6 +88,8 @@ def judge_event(
 ) -> tuple[Check, ...]:
     """Check an event's origin, its age (rule 10: a trigger older than five minutes is stale), and its change of state.
 
+    A test event always has a failed check.
+
     Args:
         raw_event: an event that `read_event` has parsed.
         policy: the environment's policy.
@@ -90,7 +97,8 @@ def judge_event(
         account_and_region: account and region of this deployment; None: not known.
     """
     event = _parse(raw_event)
-    return _check_origin(event, account_and_region), _check_age(event, policy, now), _check_deterioration(event, policy)
+    last_check = _check_not_a_test() if event.is_test else _check_deterioration(event, policy)
+    return _check_origin(event, account_and_region), _check_age(event, policy, now), last_check
 
 
 def _parse(raw_event: Mapping[str, Any]) -> _ParsedEvent:
@@ -100,7 +108,7 @@ def _parse(raw_event: Mapping[str, Any]) -> _ParsedEvent:
         InvalidRequest: names the field whose value has another shape.
     """
     kind, detail = raw_event["detail-type"], raw_event["detail"]
-    if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
+    if kind not in (_ALARM, _DEPLOYMENT, _ACTION, _TEST):
         raise InvalidRequest(f"an event of type {quoted(kind)} starts no rollback; nothing was changed")
     if not isinstance(detail, Mapping):
         raise _incomplete_event("detail", detail, "an object")
@@ -114,10 +122,17 @@ def _parse(raw_event: Mapping[str, Any]) -> _ParsedEvent:
         alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_MAX_ALARM_CHARACTERS)
         if is_alarm
         else None,
-        change=_states(detail) if is_alarm else ("", _required_text(detail, "eventName", "detail.eventName")),
+        is_test=kind == _TEST,
+        change=_change(kind, detail),
         reason=_optional_text(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
         deployment_id=_optional_text(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
     )
+
+
+def _change(kind: str, detail: Mapping[str, Any]) -> tuple[str, str]:
+    if kind == _TEST:
+        return "", TEST_EVENT
+    return _states(detail) if kind == _ALARM else ("", _required_text(detail, "eventName", "detail.eventName"))
 
 
 def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
@@ -216,6 +231,10 @@ def _check_deterioration(event: _ParsedEvent, policy: Policy) -> Check:
     return _check(name, reason, evidence, Verdict.FAIL)
 
 
+def _check_not_a_test() -> Check:
+    return _check("event-is-no-test", "test: this event starts no rollback", {"event": TEST_EVENT}, Verdict.FAIL)
+
+
 def _check(name: str, reason: str, evidence: dict[str, Any], verdict: Verdict = Verdict.PASS) -> Check:
     return Check(name=name, verdict=verdict, reason=reason, evidence=evidence, suppresses=True)
 
@@ -225,6 +244,16 @@ def _find_service_of_alarm(alarm: str, settings: Settings) -> str:
         if alarm in {degraded_alarm(settings.prefix, service), outage_alarm(settings.prefix, service)}:
             return service
     raise InvalidRequest(f"alarm {quoted(alarm)} is no trigger of {settings.prefix}; nothing was changed")
+
+
+def _find_service_of_test(event: Mapping[str, Any], settings: Settings) -> str:
+    service = _required_text(event["detail"], "service", "detail.service")
+    environment = _required_text(event["detail"], "environment", "detail.environment")
+    if environment != settings.environment:
+        raise InvalidRequest(
+            f"the test event is for {quoted(environment)}, not for {settings.environment}; nothing was changed"
+        )
+    return settings.service(service).name
 
 
 def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:

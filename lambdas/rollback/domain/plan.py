@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
+from rollback.domain.changes.planned_changes import PlannedChanges
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.releases.release_names import NameMatch, describe_release, find_last_known_good, find_release
@@ -46,6 +47,11 @@ class Plan(BaseModel):
     )
     newest_deployment_at: AwareDatetime | None = Field(
         default=None, description="when the newest deployment that the plan knew of began, as ECS reports it"
+    )
+    changes: PlannedChanges | None = Field(
+        default=None,
+        description="changes that the rollback would make; None: not listed, since the rollback made them at once",
+        exclude_if=lambda value: value is None,
     )
 
     @property
@@ -91,6 +97,7 @@ def draft_plan(
     target: Release | None = None,
     *,
     is_continuation: bool = False,
+    triggered_at: datetime | None = None,
 ) -> Plan:
     """Draft the plan with the checks that need only the ledger; the plan pipeline adds the checks of AWS.
 
@@ -103,6 +110,7 @@ def draft_plan(
         now: the present time.
         target: target release that a resumed rollback or the standing plan chose; None: `draft_plan` chooses.
         is_continuation: the rollback continues another, which judged the running release when it began.
+        triggered_at: time of the event that triggered the rollback; None: no event did.
     """
     match = NameMatch(target) if target is not None else choose_target(request, releases, running)
     target = match.release
@@ -115,7 +123,7 @@ def draft_plan(
             _check_target_is_good(target, is_undo=request.undo is not None),
         ]
     if trigger is not Trigger.MANUAL and not is_continuation:
-        checks.append(_check_release_is_cause(running, policy, now))
+        checks.append(_check_release_is_cause(running, policy, now, triggered_at))
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
@@ -165,16 +173,18 @@ def _check_target_is_good(target: Release, *, is_undo: bool) -> Check:
     return Check(name="target-is-good", verdict=verdict, reason=reason, is_forceable=True)
 
 
-def _check_release_is_cause(running: Release, policy: Policy, now: datetime) -> Check:
+def _check_release_is_cause(running: Release, policy: Policy, now: datetime, triggered_at: datetime | None) -> Check:
     minutes = (now - running.first_deployed_at).total_seconds() / 60
     evidence = {"state": running.state, "minutes_since_first_deployed": round(minutes, 1)}
-    if running.is_proven_and_old(now, policy.correlation_window_minutes):
+    if running.is_proven_and_old(now, policy.correlation_window_minutes, triggered_at):
         reason = (
             f"not the release: {running.version} is promoted and has been deployed for {minutes:.0f} minutes, longer "
             f"than the correlation window of {policy.correlation_window_minutes:g}; look for another cause"
         )
         return Check.failed("release-is-the-cause", reason, evidence=evidence, suppresses=True)
+    since = " since the trigger only" if running.is_promoted_after(triggered_at) else ""
     reason = (
-        f"{running.version} is {running.state} and was first deployed {minutes:.0f} minutes ago: it may be the cause"
+        f"{running.version} is {running.state}{since} and was first deployed {minutes:.0f} minutes ago: it may be the "
+        "cause"
     )
     return Check.passed("release-is-the-cause", reason, evidence=evidence)

@@ -45,6 +45,7 @@ class Trigger(StrEnum):
     HEALTH_CHECK = "health_check"  # a failed check after a deployment: `rollback verify --rollback-on-failure`
     MANUAL = "manual"
     DRILL = "drill"  # a rehearsal on a healthy service, by an operator or a schedule
+    TEST = "test"  # an event of `rollback doctor --send-test-event`: always suppressed
 
 
 OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})
@@ -69,6 +70,11 @@ class Request(BaseModel):
     drill: bool = Field(default=False, description="rehearse a rollback of this type; nothing changes for good")
     reason: str = Field(default="", max_length=REASON_LIMIT)
     requested_by: str = Field(default="", max_length=REQUESTER_LIMIT)
+    is_attended: bool = Field(
+        default=False,
+        description="a person waits for the result at a terminal; otherwise a refusal pages",
+        exclude_if=lambda value: not value,
+    )
 
 
 _IGNORED = frozenset({"Comment"})  # the Step Functions console fills this in by default
@@ -103,7 +109,7 @@ def parse_request(execution_input: object, services: tuple[str, ...]) -> Request
     if kind not in list(RollbackType):
         raise InvalidRequest(_unknown("type", kind, tuple(RollbackType)))
     service = _service(fields.get("service"), services)
-    for flag in ("force", "dry_run", "drill"):
+    for flag in ("force", "dry_run", "drill", "is_attended"):
         if not isinstance(fields.get(flag, False), bool):
             raise InvalidRequest(
                 f"{flag} is {quoted(fields[flag])}; valid values: true, false (no quotes); nothing was changed"

@@ -40,6 +40,7 @@ _KEPT_BY_EVALUATION = (
     "obligations", "rechecked_at",
     "rechecks", "zero_desired_seen_at",
 )  # fmt: skip
+EVENT_IS_NEW = "event-is-new"  # check of Admit: no other rollback has taken the event
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
@@ -147,6 +148,11 @@ class Rollback(BaseModel):
         default=None,
         description="whether an operator, and not a crash, ended the rollback; None: not ended, or an older version",
     )
+    abandoned_at: AwareDatetime | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="when the janitor found the process of a direct rollback dead, and began to conclude it",
+    )
     plan: Plan | None = None
     approval: Approval | None = Field(default=None, description="set once the plan needs an approval")
     supersedes: tuple[str, ...] = Field(
@@ -191,6 +197,11 @@ class Rollback(BaseModel):
         return self.trigger is Trigger.DRILL
 
     @property
+    def is_test(self) -> bool:
+        """Whether a test event started it, which Admit suppresses: it acts, reports and counts as nothing."""
+        return self.trigger is Trigger.TEST
+
+    @property
     def is_requested_by_person(self) -> bool:
         """Whether a person, or a pipeline on a person's behalf, started it, and not an alarm or an event."""
         return self.trigger in (Trigger.MANUAL, Trigger.HEALTH_CHECK)
@@ -213,7 +224,7 @@ class Rollback(BaseModel):
     @property
     def may_be_evaluated_again(self) -> bool:
         """Whether the janitor may evaluate the trigger again. A health check's result is known to its pipeline."""
-        return self.event is not None and self.trigger is not Trigger.HEALTH_CHECK
+        return self.event is not None and self.trigger not in (Trigger.HEALTH_CHECK, Trigger.TEST)
 
     @property
     def has_fenced(self) -> bool:
@@ -250,8 +261,12 @@ class Rollback(BaseModel):
 
     @property
     def never_acts(self) -> bool:
-        """Whether it only plans, without a lease: a dry run, or any rollback of an environment in observe mode."""
-        return self.request.dry_run or (self.settings is not None and self.settings.policy.mode == "observe")
+        """Whether it takes no lease: a dry run, a test, or any rollback of an environment in observe mode."""
+        return (
+            self.is_test
+            or self.request.dry_run
+            or (self.settings is not None and self.settings.policy.mode == "observe")
+        )
 
     @property
     def began_at(self) -> datetime:
@@ -279,6 +294,11 @@ class Rollback(BaseModel):
         """Names of the failed checks of admission and plan, sorted."""
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
         return tuple(sorted({check.name for check in checks if check.verdict is Verdict.FAIL}))
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether it was suppressed because another rollback had taken its event; it did nothing else."""
+        return self.outcome is Outcome.SUPPRESSED and EVENT_IS_NEW in self.failed_check_names
 
     @property
     def is_aborted_midway(self) -> bool:

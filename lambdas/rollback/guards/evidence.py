@@ -36,12 +36,14 @@ def automatic_guards(
         return [check_not_paused, *guards.skip_guards_on_takeover(resumed)]
     deployment_began_at = _team_deployment_began_at(rollback.service_name, view, ports)
     service = ports.settings.service(rollback.service_name)
-    running_fingerprints = frozenset({running.fingerprint}) | identify_running(view, service, ports).identifiers
+    primary = identify_running(view, service, ports).identifiers
+    # Several fingerprints may mean PRIMARY's release, if that is the release to replace.
+    replaced = frozenset({running.fingerprint}) | (primary if running.fingerprint in primary else frozenset())
     changes = ports.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
     obligations = ports.ledger.obligations(rollback.service_name)
     return [
         check_not_paused,
-        *guards.check_history(rollback, running_fingerprints, changes, policy, now),
+        *guards.check_history(rollback, primary | replaced, replaced, changes, policy, now),
         guards.check_not_left_at_zero(rollback, view.desired_count, obligations, policy, now),
         guards.check_desired_count(rollback, view.desired_count, obligations, policy, now),
         *_check_outage_alarm(rollback, view, ports),

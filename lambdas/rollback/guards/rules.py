@@ -28,13 +28,19 @@ def skip_guards_on_takeover(predecessor: Rollback) -> list[Check]:
 
 
 def check_history(
-    rollback: Rollback, runs: frozenset[str], earlier: ReadResult[ChangeEntry], policy: Policy, now: datetime
+    rollback: Rollback,
+    runs: frozenset[str],
+    replaced: frozenset[str],
+    earlier: ReadResult[ChangeEntry],
+    policy: Policy,
+    now: datetime,
 ) -> list[Check]:
     """Check the service's recent rollbacks: cooldown, one step per window (rule 7), attempt budget.
 
     Args:
         rollback: the rollback.
         runs: fingerprints of PRIMARY, and of the release to replace (another one if ECS has rolled back already).
+        replaced: fingerprints of the release to replace alone.
         earlier: changes of recent rollbacks, newest first. Resumed rollbacks are not counted; an unreadable one counts
             as an attempt.
         policy: the environment's policy.
@@ -50,7 +56,7 @@ def check_history(
     unreadable_keys = [item.key for item in earlier.unreadable]
     return [
         _cooldown(acting, policy, now),
-        _one_step_per_window(automatic, runs, policy, now),
+        _one_step_per_window(automatic, replaced, policy, now),
         _attempt_budget(automatic, unreadable_keys, policy, now),
     ]
 
@@ -268,18 +274,24 @@ def _cooldown(acting: list[ChangeEntry], policy: Policy, now: datetime) -> Check
     return Check.passed(_COOLDOWN, "no rollback ended recently")
 
 
-def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
-    """Rule 7: one automatic step back per window. From there only an operator goes further back."""
+def _one_step_per_window(
+    automatic: list[ChangeEntry], replaced: frozenset[str], policy: Policy, now: datetime
+) -> Check:
+    """Rule 7: one automatic step back per window. From there only an operator goes further back.
+
+    The release to replace decides, not PRIMARY: ECS may have rolled the team's next release back to the target of the
+    last rollback already. To leave that next release is a first step.
+    """
     name, window = "one-step-per-window", timedelta(minutes=policy.correlation_window_minutes)
     for change in automatic:
-        is_its_target = change.target_fingerprint is not None and change.target_fingerprint in runs
+        is_its_target = change.target_fingerprint is not None and change.target_fingerprint in replaced
         if is_its_target and change.admitted_at >= now - window:
             reason = (
                 f"{change.rollback_id} went back to {change.target_version} within the last "
                 f"{window.total_seconds() / 60:g} minutes, and the rollback did not help: an operator has to act"
             )
             return Check.failed(name, reason, evidence={"earlier": change.rollback_id})
-    return Check.passed(name, "no rollback in the window deployed the running release")
+    return Check.passed(name, "no rollback in the window deployed the release to replace")
 
 
 def _attempt_budget(automatic: list[ChangeEntry], unreadable_keys: list[str], policy: Policy, now: datetime) -> Check:

@@ -1,12 +1,11 @@
 """Gather the evidence for the written account: traffic, and both task definitions. Nothing that fails is repeated."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, UnreadableItem, UnsupportedService
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, UnsupportedService
+from rollback.identity.release_definition import find_definition
 from rollback.ports.holders import HasAlarms, HasClock, HasLedger, HasServices, HasSettings
 from rollback.reports.document.model import Evidence
 from rollback.reports.document.traffic import window_to_measure
@@ -26,8 +25,8 @@ def gather_evidence(rollback: Rollback, ports: EvidencePorts) -> Evidence:
     if plan is None:
         remark = "the rollback ended before its plan"
         return Evidence(traffic=traffic, traffic_remark=traffic_remark, definitions_remark=remark)
-    previous, previous_remark = _definition(plan.running, ports)
-    target, target_remark = _definition(plan.target, ports)
+    previous, previous_remark = find_definition(plan.running, ports)
+    target, target_remark = find_definition(plan.target, ports)
     return Evidence(
         traffic=traffic,
         traffic_remark=traffic_remark,
@@ -64,20 +63,3 @@ def _target_groups(rollback: Rollback, service: ServiceSettings, ports: HasServi
     releases = (plan.running, plan.target) if plan is not None else ()
     recorded = [arn for release in releases if release is not None for arn in release.health_checks]
     return tuple(dict.fromkeys(recorded)) or ports.services.describe(service).target_groups
-
-
-def _definition(release: Release | None, ports: EvidencePorts) -> tuple[Mapping[str, Any] | None, str]:
-    """Return a release's task definition from the ledger, else from ECS, and why it was not found."""
-    if release is None:
-        return None, "there is no target"
-    try:
-        return ports.ledger.definition(release.definition_sha256), ""
-    except (KeyError, UnreadableItem):
-        pass  # an emergency may leave a release that nothing recorded
-    except _FAILURES as failure:
-        return None, f"the ledger could not be read: {failure}"
-    try:
-        definition = ports.services.definition(release.definition_arn)
-    except _FAILURES as failure:
-        return None, f"the task definition of {release.version} could not be read: {failure}"
-    return definition, "" if definition is not None else f"ECS has no task definition of {release.version} any more"

@@ -4,7 +4,7 @@ from rollback.check import Check
 from rollback.domain.lease import Lease
 from rollback.domain.obligation import Obligation, ObligationKind
 from rollback.domain.rollback import Rollback, service_of
-from rollback.errors import UnreadableItem
+from rollback.errors import ExternalServiceError, UnreadableItem
 from rollback.leases.ports import LeaseLivenessPorts, LeasePorts, LeaseReadPorts
 from rollback.leases.takeover import describe_takeover_state
 
@@ -50,15 +50,20 @@ def find_rollback(rollback_id: str, ports: LeaseReadPorts) -> Rollback | None:
 
 
 def why_lease_is_alive(lease: Lease, ports: LeaseLivenessPorts) -> str | None:
-    """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended."""
+    """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended.
+
+    Without an answer of Step Functions the holder counts as alive: an execution that nobody saw may still run.
+    """
     holder = holder_of(lease, ports)
     if holder is not None and holder.concluded_at is not None:
         return None
-    if holder is not None and ports.workflow.is_running(holder.execution):
-        return "its execution runs"
     if lease.expires_at > ports.clock.now():
         return f"its lease holds until {lease.expires_at:%H:%M:%S} UTC"
-    return None
+    try:
+        is_running = holder is not None and ports.workflow.is_running(holder.execution)
+    except ExternalServiceError as failure:
+        return f"Step Functions could not be asked whether its execution runs: {failure}"
+    return "its execution runs" if is_running else None
 
 
 def describe_holder(lease: Lease, ports: LeaseReadPorts) -> str:

@@ -22,7 +22,8 @@ from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
 from rollback.names import DESIRED_COUNT_CHECK
 from rollback.planning.approval import settle_approval
-from rollback.planning.ports import DecisionPorts
+from rollback.planning.ports import DecisionPorts, PipelinePorts
+from rollback.planning.read_changes import with_planned_changes
 from rollback.ports.holders import HasClock
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
 from rollback.service.newer_deployment import find_newer_release
@@ -30,7 +31,7 @@ from rollback.service.next_target import is_operator_choice
 from rollback.service.ports import NewerReleasePorts
 
 # Ports of a recipe. The pipeline itself needs those of its bound.
-PortsT = TypeVar("PortsT", bound=NewerReleasePorts)
+PortsT = TypeVar("PortsT", bound=PipelinePorts)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> 
         _judged_at(rollback, ports),
         choice.target,
         is_continuation=inputs.resumed is not None,
+        triggered_at=rollback.event.at if rollback.event is not None else None,
     )
     rollback, schema_checks = recipe.judge_schema(inputs, draft, ports)
     if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:
@@ -204,11 +206,14 @@ def decide(rollback: Rollback, plan: Plan, ports: DecisionPorts, *, resumed: Rol
         suppressing = [check for check in refusals if check.suppresses]
         outcome = Outcome.SUPPRESSED if suppressing else Outcome.REFUSED
         reason = "; ".join(check.reason for check in (suppressing or refusals))
+        rollback = with_planned_changes(rollback, ports) if rollback.request.dry_run else rollback
         return rollback.evolve(outcome=outcome, reason=reason, recheck_at=_recheck_at(rollback, suppressing))
     plan_only_reason = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or ports.settings.policy.mode == "observe":
+        rollback = with_planned_changes(rollback, ports)
         return rollback.evolve(outcome=Outcome.PLANNED, reason=f"{plan_only_reason}: {plan.summary}")
-    return settle_approval(rollback.evolve(reason=plan.summary), plan, ports, resumed=resumed)
+    settled = settle_approval(rollback.evolve(reason=plan.summary), plan, ports, resumed=resumed)
+    return with_planned_changes(settled, ports) if settled.is_at_gate else settled
 
 
 def _judged_at(rollback: Rollback, ports: HasClock) -> datetime:

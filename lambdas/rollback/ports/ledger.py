@@ -211,6 +211,15 @@ class Leases(Protocol):
         """
         ...
 
+    @reads
+    def lease_counter(self, service: str) -> int:
+        """Return how often the lease was taken, whether or not a rollback holds the lease now; 0: never.
+
+        Raises:
+            UnreadableItem: the counter can't be read.
+        """
+        ...
+
 
 class Releases(Protocol):
     """Releases of a service, their definitions, and the standing plan."""
@@ -272,6 +281,16 @@ class Releases(Protocol):
         """Move a release to another state; its other fields stay as the ledger has them now.
 
         Raises:
+            Conflict: the state was changed since the release was read.
+        """
+        ...
+
+    @changes_state
+    def promote_release(self, release: Release, at: datetime, reason: str, lease_counter: int) -> Release:
+        """Move a release to the state promoted, unless a rollback took the service's lease since the counter was read.
+
+        Raises:
+            LeaseTaken: the lease's counter is another now (`Leases.lease_counter`).
             Conflict: the state was changed since the release was read.
         """
         ...

@@ -19,7 +19,7 @@ from rollback.domain.database.database_question import DatabaseQuestion
 from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
-from rollback.errors import InvalidRequest, RollbackError
+from rollback.errors import InvalidRequest, LeaseTaken, RollbackError
 from rollback.identity.candidates import release_named
 from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
 from rollback.identity.target_groups import read_group_health
@@ -124,6 +124,7 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
 def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCursor:
     """Promote a release whose bake is over without objections; else extend the bake, or give up after its timeout."""
     now, policy = ports.clock.now(), ports.settings.policy
+    lease_counter = ports.ledger.lease_counter(cursor.service)  # before the lease: a rollback may begin from here on
     bake, duration = ports.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
     if bake is None or bake.deployment_id != cursor.deployment_id:
         return _finish(cursor.service, now, "another deployment has begun to bake since")
@@ -150,7 +151,11 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
             return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
         return _bake_on(cursor, duration, objection)
     release = _record_baseline(release, bake.since, ports)
-    promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports)
+    try:
+        promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports, lease_counter=lease_counter)
+    except LeaseTaken as taken:  # the release may be the cause: its bake is judged again after the rollback
+        prepare_standing_plan(cursor.service, ports)  # without the release, which is no target yet
+        return _bake_on(cursor, duration, str(taken))
     return _finish(cursor.service, now, f"{release.version} is promoted")
 
 
@@ -186,15 +191,28 @@ def _order_of_run(service_names: Iterable[str], at: datetime) -> list[str]:
     return sorted(service_names, key=lambda name: sha256_of({"service": name, "at": at.isoformat()}))
 
 
-def promote(release: Release, reason: str, ports: PreparationPorts) -> None:
-    """Make a release the last known good: tag its images, compute the standing plan with it, set its state last."""
+def promote(release: Release, reason: str, ports: PreparationPorts, *, lease_counter: int | None = None) -> None:
+    """Make a release the last known good: tag its images, compute the standing plan with it, set its state last.
+
+    Args:
+        release: the release.
+        reason: the evidence, for the record.
+        ports: access to AWS, Neon and the ledger.
+        lease_counter: counter of the service's lease before the release was judged; None: an operator judged it.
+
+    Raises:
+        LeaseTaken: a rollback took the lease since; the standing plan names the release, and has to be computed again.
+    """
     for image in filter(is_pinned, release.images.values()):
         if ports.images.exists(image) is not None:
             ports.images.add_tag(image, last_known_good_tag(ports.settings.environment, image))
     schema = _schema_of_running(release, ports)
     changes = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
     prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=changes))
-    ports.ledger.set_release_state(release, ReleaseState.PROMOTED, ports.clock.now(), reason)
+    if lease_counter is None:
+        ports.ledger.set_release_state(release, ReleaseState.PROMOTED, ports.clock.now(), reason)
+    else:
+        ports.ledger.promote_release(release, ports.clock.now(), reason, lease_counter)
 
 
 def _schema_of_running(release: Release, ports: SchemaRecordPorts) -> dict[str, str | None]:

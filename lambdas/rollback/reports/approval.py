@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rollback.domain.approval.commands import decision_commands
 from rollback.domain.approval.gate import Approval
 from rollback.domain.rollback import Rollback
+from rollback.reports.planned_changes import format_changes
 from rollback.text import one_line, paragraph
 
 _SUBJECT_LIMIT = 100  # SNS, "Publish": fewer than 100 characters of ASCII
@@ -32,6 +33,7 @@ def approval_message(rollback: Rollback, gate: Approval) -> str:
         f"Trigger: {rollback.trigger}{_cause(rollback)}",
         "Plan:",
         *(f"  {line}" for line in list(plan_lines(rollback, gate))[:_MAX_PLAN_LINES]),
+        *format_changes(rollback),
         "Decide:",
         *(f"  {command}" for command in decision_commands(rollback.environment, rollback.id)),
         f"See: {shlex.join(('rollback', 'show', rollback.environment, rollback.id))}",

@@ -4,13 +4,15 @@ A report names settings, never their values. Each section is a function that say
 notes come from the step that decided them.
 """
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterator
 
-from rollback.check import Check, Verdict
-from rollback.domain.ledger.page_count import is_page
+from rollback.check import Verdict
+from rollback.domain.ledger.page_count import needs_operator
 from rollback.domain.plan import Plan
+from rollback.domain.releases.release import ReleaseState
 from rollback.domain.request import RollbackType, Trigger
-from rollback.domain.rollback import Rollback
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.approval import format_approval
 from rollback.reports.commands import next_commands
@@ -20,6 +22,7 @@ from rollback.reports.database import format_database
 from rollback.reports.database_probe import format_database_probe
 from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
+from rollback.reports.planned_changes import format_changes, format_checks
 from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
 
@@ -73,19 +76,20 @@ def _open_state(rollback: Rollback) -> str:
 
 def _facts(rollback: Rollback) -> Iterator[str]:
     """List the facts in the order of the workflow: admission, plan, changes, verification, obligations."""
-    yield from _objections(rollback.admission, rollback.reason)
     yield from format_drill(rollback)
     if rollback.plan is not None:
         yield _from_version_to_version(rollback.plan, rollback.request.type)
-        yield from _objections(rollback.plan.checks, rollback.reason)
+    yield from format_changes(rollback)
+    yield from _checks(rollback)
     yield from format_approval(rollback)
     yield from format_database(rollback)
     yield from format_database_probe(rollback)
     yield from format_service(rollback)
     yield from format_connections(rollback)
     yield from _verification(rollback)
+    yield from _quarantine_hint(rollback)
     yield from format_obligations(rollback)
-    if is_page(rollback):
+    if needs_operator(rollback):
         yield from describe_condition(rollback)
     if rollback.drift:
         yield rollback.drift
@@ -94,18 +98,35 @@ def _facts(rollback: Rollback) -> Iterator[str]:
 
 
 def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
-    """List the operator's next actions; none if the rollback is no page."""
-    if is_page(rollback):
+    """List the operator's next actions; none if no operator has to act."""
+    if needs_operator(rollback):
         yield "An operator has to act. Next:"
         yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
 
 
-def _objections(checks: Iterable[Check], reported_reason: str) -> Iterator[str]:
-    """List failed and warning checks; a reason that the report's Why already says is not repeated."""
-    for check in checks:
-        if check.verdict in (Verdict.FAIL, Verdict.WARN):
-            reason = "see Why" if check.reason and check.reason in reported_reason else check.reason
-            yield f"  {check.verdict:7} {check.name}: {reason}"
+def _checks(rollback: Rollback) -> Iterator[str]:
+    """List all checks of a plan with listed changes, and otherwise the failed and warning ones; each name once."""
+    plan = rollback.plan
+    is_complete = plan is not None and plan.changes is not None
+    verdicts = Verdict if is_complete else (Verdict.FAIL, Verdict.WARN)
+    if is_complete:
+        yield "Checks:"
+    checks = (*rollback.admission, *(plan.checks if plan is not None else ()))
+    yield from format_checks(checks, rollback.reason, verdicts)
+
+
+def _quarantine_hint(rollback: Rollback) -> Iterator[str]:
+    """Say that a promoted release that an operator left stays a target, and how to change that."""
+    plan = rollback.plan
+    if plan is None or plan.target is None or rollback.trigger is not Trigger.MANUAL or not rollback.has_moved_service:
+        return
+    is_step_back = plan.target.first_deployed_at < plan.running.first_deployed_at
+    if rollback.outcome is Outcome.SUCCEEDED and plan.running.state is ReleaseState.PROMOTED and is_step_back:
+        command = shlex.join(
+            ("rollback", "quarantine", rollback.environment, plan.running.version, "--service", rollback.service_name)
+        )
+        yield f"{plan.running.version} stays promoted, so a later rollback may go to it. If it is bad, quarantine it:"
+        yield f"  {command} --reason '…'"
 
 
 def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:

@@ -21,7 +21,7 @@ from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.health_check import is_health_check, judge_health_check, read_health_check
 from rollback.domain.ledger.index import FAILED_DEPLOYMENT
 from rollback.domain.request import Request, RollbackType, Trigger, parse_request
-from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.domain.rollback import EVENT_IS_NEW, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, InvalidRequest, RollbackError
 from rollback.guards.evidence import ALARM_IS_IN_ALARM
 from rollback.guards.failed_deployment import SAME_FAILURE_WINDOW, judge_failed_deployment, judge_failure_is_new
@@ -76,7 +76,7 @@ def admit(execution_input: object, execution: str, started_at: datetime, ports: 
         rollback = ports.ledger.create(new_rollback)
     except Conflict as duplicate:
         # Event and outcome are written together: without its event, a retry would take the document for admissible.
-        check = Check.failed("event-is-new", f"duplicate: {duplicate}", suppresses=True)
+        check = Check.failed(EVENT_IS_NEW, f"duplicate: {duplicate}", suppresses=True)
         fields = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
         return ports.ledger.create(new_rollback.evolve(**fields))
     return _admit_new(rollback, execution_input, ports)

@@ -15,7 +15,7 @@ from local_cloud.cloudformation import service as cloudformation
 from local_cloud.cloudwatch import alarms
 from local_cloud.ecs import simulation
 from local_cloud.events import rules as event_rules
-from local_cloud.faults import lag
+from local_cloud.faults import lag, outage
 from local_cloud.functions import functions
 from local_cloud.iam import credentials, identity
 from local_cloud.moto_fixes import dynamodb, moto_state, pagination
@@ -104,8 +104,9 @@ class LocalCloud:
         credentials.configure(self.endpoint)
         undo(moto_state.forget)
         undo(identity.uninstall)
-        undo(pagination.uninstall)  # also removes `lag`, the layer above
+        undo(pagination.uninstall)  # also removes `lag` and `outage`, the layers above
         undo(lag.forget)
+        undo(outage.forget)
         undo(self._stop_neon)
         undo(self._stop_serving)
         for part in _PARTS:
@@ -116,6 +117,7 @@ class LocalCloud:
         if self.page_size is not None:
             pagination.install(self.page_size)
         lag.install()
+        outage.install()
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
 

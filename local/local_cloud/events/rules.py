@@ -14,6 +14,7 @@ from moto.events.models import Rule, events_backends
 from local_cloud.events import delivery
 from local_cloud.events.delivery import Delivery
 from local_cloud.events.schedule import Scheduler
+from local_cloud.faults import outage
 from local_cloud.moto_fixes import put_events
 
 __all__ = ["Delivery", "clear_deliveries", "deliveries", "emit", "install", "set_duplicate_delivery", "stop"]
@@ -74,6 +75,8 @@ def _send_to_targets(self: Any, original_event: dict[str, Any], _transform_input
 
 
 def _deliver_all(rule: Any, event: dict[str, Any]) -> None:
+    if outage.is_down("events"):
+        return
     for target in list(rule.targets):
         for _ in range(2 if _faults.duplicates_delivery else 1):
             threading.Thread(

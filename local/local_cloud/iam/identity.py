@@ -6,7 +6,6 @@ policies, resource policies and service control policies.
 The administrator and the CDK's own roles pass. Changes `moto.core.responses.BaseResponse.call_action`.
 """
 
-import json
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,11 @@ from moto.s3.exceptions import S3AccessDeniedError
 from moto.sts.models import sts_backends
 
 from local_cloud.aws_requests import RefusedRequest, error_answer, parameters_of
-from local_cloud.iam import credentials
+from local_cloud.iam import credentials, simulation
 from local_cloud.iam.policies import UnsupportedCondition, allows
 from local_cloud.iam.request import AuthorizedCall, PermissionCheck
 from local_cloud.iam.resources import Unmapped, permission_checks
+from local_cloud.iam.role_policies import documents_of
 from local_cloud.iam.signatures import check_signature
 
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
@@ -58,6 +58,7 @@ class Caller:
 def install(enforce: bool = True) -> None:
     """Authorize every call from now on; with `enforce` False, let every call pass."""
     DENIALS.clear()
+    simulation.install()
     BaseResponse.call_action = _call_action if enforce else _stock_call
     if enforce:
         ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = _authorize_s3
@@ -151,7 +152,7 @@ def _check_signature(response: Any) -> None:
 
 def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) -> None:
     context = _context(caller, request) | {key.lower(): values for key, values in check.context.items()}
-    documents, boundary = _documents(caller, request.account)
+    documents, boundary = documents_of(caller.role, request.account)
     permitted = allows(documents, check.action, check.resource, context)
     reason = "no identity-based policy allows"
     if permitted and boundary is not None and not allows([boundary], check.action, check.resource, context):
@@ -188,19 +189,6 @@ def _context(caller: Caller, request: AuthorizedCall) -> dict[str, list[str]]:
 
 def _key_and_value(tag: dict[str, str]) -> tuple[str, str]:
     return tag.get("key") or tag.get("Key") or "", tag.get("value") or tag.get("Value") or ""
-
-
-def _documents(caller: Caller, account: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    inline = list(caller.role.policies.values())
-    attached = [_default_version(policy) for policy in caller.role.managed_policies.values()]
-    boundary_arn = caller.role.permissions_boundary_arn
-    boundary = iam_backends[account]["aws"].managed_policies.get(boundary_arn) if boundary_arn else None
-    documents = [document if isinstance(document, dict) else json.loads(document) for document in inline + attached]
-    return documents, json.loads(_default_version(boundary)) if boundary is not None else None
-
-
-def _default_version(policy: Any) -> Any:
-    return next(version.document for version in policy.versions if version.is_default)
 
 
 def _authorize_s3(self: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:

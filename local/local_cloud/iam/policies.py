@@ -4,6 +4,7 @@ import datetime
 import functools
 import re
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import Any
 
 Document = dict[str, Any]
@@ -14,17 +15,30 @@ class UnsupportedCondition(Exception):
     """A policy uses a condition operator that the embedded cloud does not evaluate."""
 
 
+class Decision(StrEnum):
+    """Decision of some policies, as IAM names it (`EvalDecision`)."""
+
+    ALLOWED = "allowed"
+    EXPLICIT_DENY = "explicitDeny"
+    IMPLICIT_DENY = "implicitDeny"
+
+
 def allows(documents: Iterable[Document], action: str, resource: str, context: Context) -> bool:
     """Whether a statement allows the action on the resource, and none denies it."""
-    allowed = False
+    return decide(documents, action, resource, context) is Decision.ALLOWED
+
+
+def decide(documents: Iterable[Document], action: str, resource: str, context: Context) -> Decision:
+    """Decide about an action on a resource. A statement that denies it outweighs all that allow it."""
+    decision = Decision.IMPLICIT_DENY
     for document in documents:
         for statement in _as_list(document["Statement"]):
             if not _applies(statement, action, resource, context):
                 continue
             if statement["Effect"] == "Deny":
-                return False
-            allowed = True
-    return allowed
+                return Decision.EXPLICIT_DENY
+            decision = Decision.ALLOWED
+    return decision
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -195,6 +195,8 @@ def _sts(request: AuthorizedCall) -> Iterator[PermissionCheck]:
 
 
 def _iam(request: AuthorizedCall) -> Iterator[PermissionCheck]:
+    if request.has("PolicySourceArn"):
+        return _on(request.one("PolicySourceArn"))
     if request.has("PolicyArn") and not request.has("RoleName"):
         return _on(request.one("PolicyArn"))
     return _on(*(f"arn:aws:iam::{request.account}:role/{name}" for name in request.all("RoleName")))

@@ -196,6 +196,18 @@ def test_a_stop_keeps_its_cause_and_a_second_stop_succeeds(machine: Workflow, cl
     assert cause_of(machine, execution, cloud) == "taken over"
 
 
+def test_a_stop_names_its_error(machine: Workflow, cloud: LocalCloud) -> None:
+    machine.start("one", {"a": 1})
+    (execution,) = executions(machine, cloud)
+    machine.stop(execution, "did you mean 'service'?", error="InvalidRequest")
+    if isinstance(machine, FakeWorkflow):
+        assert machine.errors[execution] == "InvalidRequest"
+    else:
+        end = cloud.client("stepfunctions").describe_execution(executionArn=execution)
+        assert (end["status"], end["error"]) == ("ABORTED", "InvalidRequest")
+    assert cause_of(machine, execution, cloud) == "did you mean 'service'?"
+
+
 def cause_of(machine: Any, execution: str, cloud: LocalCloud) -> str:
     if isinstance(machine, FakeWorkflow):
         return machine.causes[execution]

@@ -11,6 +11,7 @@ from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecr.images import VERSION_ANNOTATION, push_image
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.ports.aws.references import Images
+from rollback.resources.aws.container_image import ImageStatus
 
 GONE = "sha256:" + "0" * 64
 
@@ -24,11 +25,11 @@ class Registry:
         self.images: Images
         self._count = 0
         if request.param == "fake":
-            self._fake: FakeImages | None = FakeImages()
-            self._fake.missing.add(f"{self.uri}@{GONE}")
-            self.images = self._fake
+            self.fake: FakeImages | None = FakeImages()
+            self.fake.missing.add(f"{self.uri}@{GONE}")
+            self.images = self.fake
             return
-        self._fake = None
+        self.fake = None
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._ecr = cloud.client("ecr")
         self._ecr.create_repository(repositoryName=self.name)
@@ -37,15 +38,15 @@ class Registry:
     def push(self, tag: str) -> str:
         """The image by digest."""
         self._count += 1
-        if self._fake is not None:
-            pushed = self._fake.push(f"{self.uri}:{tag}", f"sha256:{self._count:064x}")
-            self._fake.labels[pushed] = {VERSION_ANNOTATION: tag}
+        if self.fake is not None:
+            pushed = self.fake.push(f"{self.uri}:{tag}", f"sha256:{self._count:064x}")
+            self.fake.labels[pushed] = {VERSION_ANNOTATION: tag}
             return pushed
         return f"{self.uri}@{push_image(self._ecr, self.name, tag, {'kind': 'healthy', 'number': self._count})}"
 
     def make_immutable(self) -> None:
-        if self._fake is not None:
-            self._fake.immutable = True
+        if self.fake is not None:
+            self.fake.immutable = True
         else:
             self._ecr.put_image_tag_mutability(repositoryName=self.name, imageTagMutability="IMMUTABLE")
 
@@ -75,6 +76,26 @@ def test_images_of_other_registries_are_unknown_and_can_not_be_tagged(registry: 
     assert registry.images.digest_of("docker.io/library/nginx") is None
     with pytest.raises(InvalidRequest, match=r"public\.ecr"):
         registry.images.add_tag(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
+
+
+def test_the_states_of_many_images_tell_missing_ones_from_those_that_were_not_looked_at(registry: Registry) -> None:
+    first, second = registry.push("v1"), registry.push("v2")
+    missing = [f"{registry.uri}@sha256:{number:064x}" for number in range(1000, 1003)]
+    if registry.fake is not None:
+        registry.fake.missing.update(missing)
+    foreign, tagged, both = "docker.io/library/nginx", f"{registry.uri}:v1", first.replace("@", ":v1@")
+
+    states = registry.images.image_states([first, *missing, second, foreign, tagged, both])
+
+    assert {image: state.status for image, state in states.items()} == {
+        first: ImageStatus.AVAILABLE,
+        **dict.fromkeys(missing, ImageStatus.MISSING),
+        second: ImageStatus.AVAILABLE,
+        foreign: ImageStatus.NOT_LOOKED_AT,
+        tagged: ImageStatus.NOT_LOOKED_AT,
+        both: ImageStatus.AVAILABLE,
+    }
+    assert states[foreign].reason == "the image is in another registry than ECR"
 
 
 def test_an_annotation_is_read_by_tag_and_by_digest(registry: Registry) -> None:

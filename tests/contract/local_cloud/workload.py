@@ -61,8 +61,7 @@ class Workload:
             HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         self.target_groups.append(group)
-        # 0.3 s of real time: long enough that tests on a busy machine observe draining
-        self.drain_for(30)
+        self.drain_for(30)  # 0.3 s of real time
         self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets, Scheme=scheme)[
             "LoadBalancers"
         ][0]["LoadBalancerArn"]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psycopg
 import pytest
@@ -12,7 +14,9 @@ from local_cloud.neon.server import LocalNeon
 from rollback.domain.database.migration_impact import Impact
 from rollback_cli.demo.database.migrations import apply, check_out
 from rollback_cli.demo.database.seed import seed_statements
+from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.scenarios import SCENARIOS
+from rollback_cli.local_environment.shipping import count_applied, statements
 from rollback_cli.migrations.tools.drizzle import read_drizzle
 
 USERS, DROP = "0000_users", "0001_drop_email"
@@ -81,3 +85,18 @@ def test_a_failed_migration_changes_nothing(branch: Branch, tmp_path: Path) -> N
 def test_the_classifiers_call_the_second_migration_breaking_and_the_first_not(tmp_path: Path) -> None:
     users, drop = read_drizzle(check_out(tmp_path / "v2", 2))
     assert (users.impact.impact, drop.impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
+
+
+def test_a_local_release_fits_the_migrations_that_the_database_has(branch: Branch, tmp_path: Path) -> None:
+    pipeline = cast("Pipeline", SimpleNamespace(connection_uri=lambda: branch.uri))
+    counts = [count_applied(pipeline)]
+    for migrations in (1, 2):
+        apply(branch.uri, check_out(tmp_path / f"v{migrations}", migrations))
+        counts.append(count_applied(pipeline))
+        with psycopg.connect(branch.uri) as session:
+            for statement in statements(migrations, f"v{migrations}").values():
+                session.execute(statement.encode())
+    assert counts == [0, 1, 2]
+    for statement in statements(1, "v1").values():
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            branch.run(statement)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from e2e.processes import ROLLBACK, ROOT, command_line, descendants, environment, process_start_ticks
 
-UP = (ROLLBACK, "local", "up", "--port", "0")
+UP = (ROLLBACK, "local", "up", "--deploy", "--no-traffic", "--port", "0")
 DEMO = (ROLLBACK, "demo")
 WITH_DATABASE = (*DEMO, "--scenario", "bad-migration")
 MEMORY = Path("/dev/shm")  # noqa: S108 - the local Neon keeps its data here
@@ -29,9 +29,11 @@ class Command:
         """Start the command; `terminal` is the file descriptor of its controlling terminal."""
         self.temporary, self._output = folder / "tmp", folder / "output"
         self.temporary.mkdir(exist_ok=True)
+        self.record = folder / "record"
+        variables = {"TMPDIR": str(self.temporary), "ROLLBACK_LOCAL_FOLDER": str(self.record)}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                words, cwd=ROOT, env=environment({"TMPDIR": str(self.temporary)}), start_new_session=True,
+                words, cwd=ROOT, env=environment(variables), start_new_session=True,
                 stdin=terminal, stdout=output, stderr=output,
                 preexec_fn=_prepare_child(terminal),  # noqa: PLW1509 - it only makes system calls
             )  # fmt: skip
@@ -71,7 +73,11 @@ class Command:
 
     def left_behind(self) -> list[str]:
         """Folders in temporary directories, and processes that still live after five seconds."""
-        folders = [*self.temporary.iterdir(), *MEMORY.glob(f"*rollback-local-{self.process.pid}-*")]
+        folders = [
+            *self.temporary.iterdir(),
+            *self.record.glob("*"),
+            *MEMORY.glob(f"*rollback-local-{self.process.pid}-*"),
+        ]
         deadline = time.monotonic() + 5
         while (
             living := [pid for pid, born in self._started if process_start_ticks(pid) == born]

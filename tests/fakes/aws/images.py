@@ -1,6 +1,7 @@
 """Images and references of task definitions, as ECR, Secrets Manager and SSM know them."""
 
 import re
+from collections.abc import Collection, Mapping
 
 from fakes.aws.request_models import refuse
 
@@ -9,6 +10,7 @@ from rollback.errors import (
     CallRefused,
     InvalidRequest,
 )
+from rollback.resources.aws.container_image import ImageState, ImageStatus
 
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")  # OCI distribution specification, "Pulling manifests"
 
@@ -42,6 +44,7 @@ class FakeImages:
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
         self.missing: set[str] = set()
+        self.denied: set[str] = set()  # repositories that the caller may not describe
         self.labels: dict[str, dict[str, str]] = {}
         self.immutable = False
 
@@ -55,6 +58,20 @@ class FakeImages:
             return None
         by_digest = self._by_digest(image)
         return by_digest is not None and by_digest not in self.missing
+
+    def image_states(self, images: Collection[str]) -> Mapping[str, ImageState]:
+        return {image: self._state(image) for image in images}
+
+    def _state(self, image: str) -> ImageState:
+        parsed = parse(image)
+        if parsed is None or parsed.digest is None:
+            reason = "the image is in another registry than ECR" if parsed is None else "the image is named by its tag"
+            return ImageState(ImageStatus.NOT_LOOKED_AT, reason)
+        if parsed.repository in self.denied:
+            return ImageState(ImageStatus.NOT_LOOKED_AT, "DescribeImages failed: AccessDeniedException")
+        if not self.exists(image):
+            return ImageState(ImageStatus.MISSING, "ECR does not have the image")
+        return ImageState(ImageStatus.AVAILABLE)
 
     def digest_of(self, image: str) -> str | None:
         return self._by_digest(image) if self.exists(image) else None

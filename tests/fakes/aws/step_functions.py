@@ -21,8 +21,8 @@ class FakeWorkflow:
     """`started`: executions by name and input, each name once, for the test to take.
 
     `running`: ARNs of those that run; what is no ARN (direct mode) is no execution. `stopped`: ARNs of those that ran
-    until they were stopped; `causes`: why. `waiting`: task tokens under which an execution waits; `woken`: those under
-    which one was woken, in order.
+    until they were stopped; `causes` and `errors`: why. `waiting`: task tokens under which an execution waits;
+    `woken`: those under which one was woken, in order.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class FakeWorkflow:
         self.running: set[str] = set()
         self.stopped: list[str] = []
         self.causes: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
         self.waiting: set[str] = set()
         self.woken: list[str] = []
         self._names: set[str] = set()
@@ -47,7 +48,7 @@ class FakeWorkflow:
     def is_running(self, execution: str) -> bool:
         return execution.startswith("arn:") and execution in self.running
 
-    def stop(self, execution: str, cause: str) -> None:
+    def stop(self, execution: str, cause: str, error: str = "TakenOver") -> None:
         if not execution.startswith("arn:"):
             return
         check_request("stepfunctions", "StopExecution", execution, executionArn=execution)
@@ -55,6 +56,7 @@ class FakeWorkflow:
             self.running.discard(execution)
             self.stopped.append(execution)
             self.causes[execution] = cause
+            self.errors[execution] = error
 
     def send_task_success(self, token: str) -> bool:
         check_request("stepfunctions", "SendTaskSuccess", token, taskToken=token, output="{}")

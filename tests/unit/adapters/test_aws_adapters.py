@@ -292,3 +292,14 @@ ports.http.get("http://[", 1)
 assert "httpx" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)
+
+
+@pytest.mark.parametrize("operation", ["DescribeServices", "GetItem", "ListTasks", "Query", "BatchGetItem"])
+def test_a_read_without_an_answer_is_not_said_to_have_an_effect(operation: str) -> None:
+    for failure in (ConnectTimeoutError(endpoint_url="https://ecs"), client_error("ServiceUnavailable", 503)):
+        with (
+            pytest.raises(ExternalServiceError, match="the call only reads: send it again later") as error,
+            aws_call(operation, "c/s"),
+        ):
+            raise failure
+        assert "took effect" not in str(error.value)

@@ -151,3 +151,29 @@ def test_each_fact_that_changed_is_named(change: dict[str, object], text: str) -
 def test_equal_facts_and_fewer_objections_change_nothing() -> None:
     assert changed_facts(FACTS, FACTS) == ()
     assert changed_facts(FACTS, FACTS.model_copy(update={"overridden": ()})) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("assumed-role/starter/alice", "assumed-role/approver/alice", True),
+        ("assumed-role/starter/alice", "assumed-role/approver/Alice", True),
+        ("assumed-role/starter/alice", "assumed-role/approver/bob", False),
+        ("assumed-role/starter/alice", "federated-user/alice", False),
+    ],
+)
+def test_one_session_name_in_two_roles_is_one_person(one: str, other: str, is_same: bool) -> None:
+    first, second = (
+        Identity(arn=f"arn:aws:sts::123456789012:{arn}", account="123456789012", is_verified=True)
+        for arn in (one, other)
+    )
+    assert first.is_same_person(second) is is_same
+    assert second.is_same_person(first) is is_same
+
+
+def test_one_session_name_in_two_accounts_may_be_two_persons() -> None:
+    first, second = (
+        Identity(arn=f"arn:aws:sts::{account}:assumed-role/on-call/alice", account=account, is_verified=True)
+        for account in ("123456789012", "210987654321")
+    )
+    assert not first.is_same_person(second)

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 from fakes.identity import FakeIdentityProofs
 from simulations.database import DatabaseSimulation
@@ -20,6 +19,7 @@ from rollback.errors import CallRefused
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 from rollback_cli import deployed_stack, send_decision
+from rollback_cli.shell import aws_session
 
 BEN = "arn:aws:sts::123456789012:assumed-role/OnCall/ben"
 REASON = ("--reason", "the plan is right")
@@ -52,7 +52,7 @@ class Desk:
         )  # fmt: skip
         self.monkeypatch.setattr(deployed_stack, "find_deployment", lambda _: deployment)
         self.monkeypatch.setattr(send_decision, "sign_proof", self.sign)
-        self.monkeypatch.setattr(boto3, "client", lambda _: self)
+        self.monkeypatch.setattr(aws_session, "make_client", lambda _: self)
 
     def sign(self, purpose: str) -> dict[str, object]:
         return self.sts.sign(BEN, purpose, f"{self.simulation.clock.now():%Y%m%dT%H%M%SZ}")
@@ -177,3 +177,25 @@ def test_a_person_without_credentials_decides_nothing(terminal: At, monkeypatch:
     assert desk.type("approve", "production", desk.rollback.id, *REASON) != 0
     assert "there are no credentials" in " ".join(desk.type.said.split())
     assert desk.payloads == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_direct_decision_is_stored_without_the_function_and_with_the_verified_name(
+    terminal: At, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    desk = Desk(terminal, monkeypatch)
+    desk.failure = "the function is broken"
+    assert desk.type(verb, "production", desk.rollback.id, *REASON, "--direct") == 0
+    decision = desk.decision()
+    assert decision is not None
+    assert (decision.kind, decision.by, decision.is_verified) == (VERBS[verb], BEN, True)
+    assert desk.payloads == []
+
+
+def test_a_direct_decision_of_a_person_who_is_no_approver_is_refused(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(terminal, monkeypatch, ApprovalPolicy(approvers=("arn:aws:iam::*:role/Lead",)))
+    assert desk.type("approve", "production", desk.rollback.id, *REASON, "--direct") == 2
+    assert "is no approver" in desk.type.said
+    assert desk.decision() is None

@@ -36,13 +36,13 @@ def test_a_forbidden_drill_is_refused_in_one_line_before_anything_is_started(ter
     assert list(simulation.ledger.history(SERVICE)) == []
 
 
-def test_a_refused_drill_exits_with_1(terminal: At) -> None:
+def test_a_refused_drill_exits_with_3(terminal: At) -> None:
     simulation = start_drill_simulation()
     simulation.services.deployment_configuration = {
         **simulation.services.deployment_configuration,
         "minimumHealthyPercent": 0,
     }
-    assert terminal(simulation)("drill", "production", "--direct") == 1
+    assert terminal(simulation)("drill", "production", "--direct") == 3
 
 
 def test_the_history_marks_drills_and_lists_them_alone(terminal: At) -> None:

@@ -1,27 +1,32 @@
 """`rollback metrics`: what the ledger covers, and what it does not."""
 
 from datetime import timedelta
-from itertools import islice
 
 import pytest
 from fakes.ledger import FakeLedger
 from simulations.drills import drill_request, start_drill_simulation
-from simulations.service import start_simulation
+from simulations.service import Simulation, start_simulation
 from support.builders import NOW, SERVICE
 
 from rollback.errors import InvalidRequest
-from rollback_cli.verbs.rollbacks.metrics import measured_lines, parse_window
+from rollback_cli.output.rollbacks.measured import metrics_lines
+from rollback_cli.verbs.rollbacks.metrics import measure, parse_window
+
+
+def measured_lines(simulation: Simulation) -> list[str]:
+    document = measure((SERVICE,), simulation.ledger, NOW - timedelta(days=90), simulation.clock.now())
+    return list(metrics_lines(document))
 
 
 def test_an_empty_ledger_is_said_to_be_empty() -> None:
-    (line,) = measured_lines((SERVICE,), FakeLedger(), NOW - timedelta(days=90), NOW)
+    (line,) = metrics_lines(measure((SERVICE,), FakeLedger(), NOW - timedelta(days=90), NOW))
     assert "nothing was measured" in line
 
 
 def test_the_measures_of_a_rollback_name_their_window_and_the_missing_lead_time() -> None:
     simulation = start_simulation()
     simulation.run()
-    lines = list(measured_lines((SERVICE,), simulation.ledger, NOW - timedelta(days=90), simulation.clock.now()))
+    lines = measured_lines(simulation)
     text = "\n".join(lines)
     assert "the ledger covers no time before that" in text
     assert "change failure rate: 50.0% (1 of 2)" in text
@@ -33,7 +38,7 @@ def test_the_measures_of_a_rollback_name_their_window_and_the_missing_lead_time(
 def test_a_drill_of_an_emergency_is_shown_by_phase_apart_from_the_rollbacks() -> None:
     simulation = start_drill_simulation()
     simulation.run(drill_request("emergency"))
-    lines = list(measured_lines((SERVICE,), simulation.ledger, NOW - timedelta(days=90), simulation.clock.now()))
+    lines = measured_lines(simulation)
     assert "failed deployment recovery time: not measured" in lines
     rollbacks = lines.index("rollbacks: 0")
     drills = lines[rollbacks + 1 :]
@@ -57,7 +62,7 @@ def test_records_before_the_window_are_not_read_to_the_end(monkeypatch: pytest.M
 
     monkeypatch.setattr(simulation.ledger, "records", records)
     later = simulation.clock.now() + timedelta(days=1)
-    list(islice(measured_lines((SERVICE,), simulation.ledger, later, later + timedelta(days=1)), 5))
+    measure((SERVICE,), simulation.ledger, later, later + timedelta(days=1))
     assert reads == [SERVICE]
 
 

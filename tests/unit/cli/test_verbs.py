@@ -18,7 +18,7 @@ from rollback.operations.pause_abort_unlock import abort, pause
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.workflow.route import Step
-from rollback_cli import direct_mode
+from rollback_cli.direct import conclude
 
 REASON = ("--reason", "the database is being moved")
 
@@ -55,7 +55,10 @@ def test_an_operators_verb_names_the_service_if_there_are_several(terminal: At, 
     )
     type_ = terminal(simulation)
     assert type_(*words, *REASON) == 2
-    assert "add --service: express-api, worker; nothing was changed" in type_.said
+    assert (
+        "this environment has several services; nothing was changed\nnext: add --service: express-api, worker"
+        in type_.said
+    )
     assert type_(*words, *REASON, "--service", "wroker") == 2
     assert "'wroker' is not one of express-api, worker" in type_.said
     assert type_.verbs() == []
@@ -146,7 +149,7 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
     simulation = start_simulation()
     prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
-    assert type_("status", "production") == 0
+    assert type_.in_terminal("status", "production", columns=200) == 0
     lines = type_.said.splitlines()
     assert lines[1:4] == [
         "  runs             v2 (candidate)",
@@ -161,9 +164,7 @@ def test_the_status_of_a_quiet_service_has_seven_lines(terminal: At) -> None:
 def test_the_status_lists_every_obstacle_to_a_rollback(terminal: At) -> None:
     simulation, rollback = start_simulation_at_zero()
     abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), simulation.ports)
-    direct_mode.wait_until_concluded(
-        rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds)
-    )
+    conclude.wait_until_concluded(rollback.id, simulation.ports, lambda seconds: simulation.pass_time(seconds=seconds))
     pause(SERVICE, Operator(name="ann@desk", reason="the [database] is being moved"), simulation.ports)
     simulation.images.missing.add(image("v1"))
     simulation.services.container_insights = False
@@ -174,8 +175,9 @@ def test_the_status_lists_every_obstacle_to_a_rollback(terminal: At) -> None:
     simulation.ports = replace(simulation.ports, settings=settings, stacks=FakeStacks(stack))
     simulation.clock.pass_time(minutes=90)
     type_ = terminal(simulation)
-    assert type_("status", "production") == 0
-    assert "drift            CloudFormation (stack ServiceStack) still records task:9" in type_.said
+    assert type_.in_terminal("status", "production", columns=200) == 0
+    assert "drift            CloudFormation (stack ServiceStack) still records task:9, but " in type_.said
+    assert "rollback status production --output json" in type_.said
     assert "ready            no rollback target is ready, checked at" in type_.said
     assert "90 minutes ago" in type_.said
     assert "fail image-exists: not in the registry" in type_.said
@@ -195,7 +197,7 @@ def test_the_status_names_another_ready_target_when_the_last_known_good_is_not_r
     simulation.images.missing.add(image("v1"))
     prepare_standing_plan(SERVICE, simulation.ports)
     type_ = terminal(simulation)
-    assert type_("status", "production") == 0
+    assert type_.in_terminal("status", "production", columns=200) == 0
     assert "ready            the next target is ready, the last known good is not, checked at" in type_.said
     assert "a rollback would take v0" in type_.said
 
@@ -205,7 +207,7 @@ def test_the_status_shows_a_missing_rollback_target_in_red(terminal: At, monkeyp
     simulation = Simulation()
     simulation.ship("v1")
     type_ = terminal(simulation)
-    type_("status", "production")
+    type_.in_terminal("status", "production", columns=200)
     assert "\x1b[31mno rollback target: the standing plan was never computed" in type_.said
 
 
@@ -213,7 +215,7 @@ def test_the_status_says_that_the_only_promoted_release_is_the_target_of_the_nex
     simulation = Simulation()
     simulation.ship("v1", PROMOTED)
     type_ = terminal(simulation)
-    type_("status", "production")
+    type_.in_terminal("status", "production", columns=200)
     assert (
         "target           none yet: v1 is the only promoted release. The next release can be rolled back to it"
         in type_.said
@@ -226,7 +228,7 @@ def test_the_status_lists_the_last_three_actions_only(terminal: At) -> None:
     for number in range(4):
         type_("quarantine", "production", "v2", "--reason", f"reason {number}")
         simulation.clock.pass_time(minutes=1)
-    type_("status", "production")
+    type_.in_terminal("status", "production", columns=200)
     assert [f"reason {number}" in type_.said for number in range(4)] == [False, True, True, True]
 
 
@@ -238,7 +240,7 @@ def test_an_aws_service_that_does_not_answer_affects_only_its_own_line_of_the_st
 
     simulation.alarms.states = no_answer  # type: ignore[method-assign]
     type_ = terminal(simulation)
-    assert type_("status", "production") == 0
+    assert type_.in_terminal("status", "production", columns=200) == 0
     assert "alarms           CloudWatch does not answer" in type_.said
     assert "rollback         none in progress" in type_.said
 

@@ -1,5 +1,6 @@
 """`rollback verify`, typed as a pipeline types it, against a simulation instead of AWS."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from support.stand_ins import DenyingPort, access_denied_error
 
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome
+from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ProbeResult
+from rollback_cli.direct import follow
 from rollback_cli.verbs.rollbacks import verify
 
 HEALTH = "http://api.test/health"
@@ -45,9 +48,9 @@ def count_tasks(simulation: Simulation) -> int:
 def test_a_healthy_release_has_exit_code_0_and_each_check_a_verdict_and_evidence(terminal: At) -> None:
     type_ = terminal(healthy())
     assert type_("verify", "production") == 0
-    assert "pass          ecs-steady-state: v2 runs on 2 tasks" in type_.said
-    assert "samples: [0.01, 0.01, 0.01]" in type_.said
-    assert "not looked at error-logs-are-usual" in type_.said
+    assert f"{SERVICE}\tecs-steady-state\tpass\tv2 runs on 2 tasks\t" in type_.output
+    assert "samples: [0.01, 0.01, 0.01]" in type_.output
+    assert "error-logs-are-usual\tnot looked at\t" in type_.output
     assert f"{SERVICE} is healthy" in type_.said
 
 
@@ -63,7 +66,7 @@ def test_a_failed_check_has_exit_code_1_and_starts_no_rollback_unless_asked(term
     simulation = broken()
     type_ = terminal(simulation)
     assert type_("verify", "production") == 1
-    assert "endpoint-answers /health: answered 500, expected 200" in type_.said
+    assert "endpoint-answers /health\tfail\tanswered 500, expected 200" in type_.output
     assert list(simulation.ledger.history(SERVICE)) == []
 
 
@@ -73,7 +76,7 @@ def test_a_check_without_permission_is_not_looked_at_and_has_exit_code_3(termina
     simulation.replace(alarms=denied)
     type_ = terminal(simulation)
     assert type_("verify", "production", "--rollback-on-failure", "--direct") == 3
-    assert "not looked at alarms-are-ok" in type_.said
+    assert "alarms-are-ok\tnot looked at\t" in type_.output
     assert list(simulation.ledger.history(SERVICE)) == []
 
 
@@ -114,7 +117,7 @@ def test_a_pipeline_waits_until_the_deployment_has_settled(terminal: At) -> None
     type_ = terminal(simulation)
     assert type_("verify", "production", "--wait") == 0, type_.said
     assert simulation.running() == image("v2")
-    assert "pass          deployment-is-settled" in type_.said
+    assert "deployment-is-settled\tpass\t" in type_.output
     assert "round 3: no check failed" in type_.said
 
 
@@ -146,7 +149,7 @@ def test_the_start_of_a_rollback_carries_a_proof_of_who_starts_it(
         proven.append((given["trigger"], execution))
         return given
 
-    monkeypatch.setattr(verify, "with_proof", add_proof)
+    monkeypatch.setattr(follow, "with_proof", add_proof)
     type_("verify", "production", "--rollback-on-failure", "--direct")
     (rollback,) = simulation.ledger.history(SERVICE)
     assert proven == [(Trigger.HEALTH_CHECK, rollback.execution)]
@@ -162,6 +165,44 @@ def test_a_rollback_that_does_not_succeed_has_exit_code_4(terminal: At) -> None:
     assert type_("verify", "production", "--rollback-on-failure", "--direct") == 4
     assert "not the release" in type_.said
     assert simulation.running() == image("v1")
+
+
+def test_json_has_the_checks_and_the_rollback_and_the_progress_stays_out_of_it(terminal: At) -> None:
+    simulation = broken()
+    type_ = terminal(simulation)
+    assert type_("verify", "production", "--rollback-on-failure", "--direct", "--output", "json") == 4
+    document = json.loads(type_.output)
+    (rollback,) = simulation.ledger.history(SERVICE)
+    assert (document["verdict"], document["rounds"]) == ("failed", 1)
+    assert document["rollback"]["id"] == rollback.id
+    assert document["rollback"]["outcome"] == rollback.outcome
+    assert "round 1: endpoint-answers /health failed" in type_.said
+
+
+def test_json_has_the_checks_even_if_the_rollback_can_not_be_started(
+    terminal: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = broken()
+    type_ = terminal(simulation)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ExternalServiceError("Step Functions does not answer")
+
+    monkeypatch.setattr(verify, "start_execution", fail)
+    monkeypatch.setattr(verify, "with_proof", lambda given, _: given)
+    assert type_("verify", "production", "--rollback-on-failure", "--no-wait-rollback", "--output", "json") == 1
+    document = json.loads(type_.output)
+    assert document["verdict"] == "failed"
+    assert (document["rollback"], document["rollback_remark"]) == (None, "Step Functions does not answer")
+
+
+def test_a_pipe_has_the_checks_only_and_a_terminal_has_the_progress_too(terminal: At) -> None:
+    type_ = terminal(healthy())
+    type_("verify", "production")
+    assert "round 1" not in type_.output
+    type_.in_terminal("verify", "production")
+    assert type_.output.startswith("round 1: no check failed\n")
+    assert type_.output.endswith(f"{SERVICE} is healthy\n")
 
 
 def test_an_unknown_service_is_refused(terminal: At) -> None:

@@ -32,6 +32,7 @@ from rollback.ports.all_ports import AllPorts
 from rollback.ports.reporting import RollbackEvent
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "rollback-event-v1.json").read_text())
+EMITTING = [trigger for trigger in Trigger if trigger is not Trigger.TEST]  # a test event emits none
 VALIDATOR = Draft202012Validator(SCHEMA)
 STARTED = rollback()
 PLANNED = STARTED.evolve(plan=Plan(running=release("v2"), target=release("v1"), checks=()))
@@ -103,7 +104,7 @@ def test_a_rollback_emits_its_phases_in_order() -> None:
     st.sampled_from([STARTED, PLANNED, ACTING, VERIFYING, CONCLUDED, REFUSED]),
     st.sampled_from(Phase),
     st.text(max_size=3_000),
-    st.sampled_from(Trigger),
+    st.sampled_from(EMITTING),
     st.booleans(),
 )
 def test_every_detail_is_valid_and_small(
@@ -121,7 +122,7 @@ def test_the_schema_knows_every_phase_type_trigger_and_outcome() -> None:
     assert known == {
         "phase": {phase.value for phase in Phase},
         "type": {kind.value for kind in RollbackType},
-        "trigger": {trigger.value for trigger in Trigger},
+        "trigger": {trigger.value for trigger in EMITTING},
         "outcome": {None, *(outcome.value for outcome in Outcome)},
     }
 

@@ -1,3 +1,6 @@
+from datetime import timedelta
+
+import pytest
 from support.builders import NOW, SERVICE, release
 
 from rollback.check import Verdict
@@ -53,6 +56,20 @@ def test_an_alarm_over_a_proven_and_old_release_is_suppressed_since_the_release_
     refusal = draft.refusals(forced=False)[0]
     assert refusal.name == "release-is-the-cause"
     assert "not the release" in refusal.reason
+
+
+@pytest.mark.parametrize(("minutes_after_the_trigger", "is_suppressed"), [(-1, True), (0, True), (1, False)])
+def test_a_promotion_since_the_trigger_does_not_prove_that_the_release_is_not_the_cause(
+    minutes_after_the_trigger: int, is_suppressed: bool
+) -> None:
+    triggered_at = NOW - timedelta(minutes=5)
+    running = release("v1", hours_ago=48, state_since=triggered_at + timedelta(minutes=minutes_after_the_trigger))
+    request = Request(service=SERVICE)
+    older = release("v0", hours_ago=99)
+    draft = draft_plan(request, Trigger.ALARM, (older, running), running, Policy(), NOW, triggered_at=triggered_at)
+    assert bool(draft.refusals(forced=False)) is is_suppressed
+    [check] = [check for check in draft.checks if check.name == "release-is-the-cause"]
+    assert ("promoted since the trigger only" in check.reason) is not is_suppressed
 
 
 def test_an_operator_may_replace_a_proven_and_old_release() -> None:

@@ -11,6 +11,7 @@ from simulations.fake_ports import DEGRADED, OUTAGE, SETTINGS
 from simulations.service import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
 from simulations.terminal import terminal  # noqa: F401
 from support.builders import NOW, SERVICE, definition, image
+from support.builders import rollback as build_rollback
 
 from rollback.domain.releases.newer_release import (
     DeploymentStatus,
@@ -29,7 +30,7 @@ from rollback.service.reconciler import service
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback_cli.start_and_follow import _SUCCESS_OUTCOMES
+from rollback_cli.shell.exit_codes import exit_code_of
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 STACK = "MacroAiProductionStack"
@@ -380,7 +381,8 @@ def test_a_newer_release_after_the_service_runs_on_its_data_again_is_left_alone(
 
 
 def test_the_start_of_a_superseded_rollback_exits_with_1() -> None:
-    assert Outcome.SUPERSEDED not in _SUCCESS_OUTCOMES
+    superseded = build_rollback().model_copy(update={"outcome": Outcome.SUPERSEDED})
+    assert exit_code_of(superseded) == 1
 
 
 def test_history_and_the_metric_show_a_superseded_rollback(terminal: Any) -> None:  # noqa: F811

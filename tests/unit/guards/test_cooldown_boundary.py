@@ -17,6 +17,7 @@ from rollback.guards.rules import check_history
 POLICY = Policy(cooldown_minutes=10, correlation_window_minutes=60, attempt_window_minutes=120, attempts_per_window=1)
 SECOND = timedelta(seconds=1)
 V1, V2 = release("v1"), release("v2")
+RUNS = frozenset({V1.fingerprint})
 
 
 def succeeded_rollback(admitted_at: datetime, concluded_at: datetime | None) -> Rollback:
@@ -35,7 +36,7 @@ def succeeded_rollback(admitted_at: datetime, concluded_at: datetime | None) -> 
 def check(name: str, earlier: Rollback, *, policy: Policy = POLICY, now: datetime = NOW) -> Check:
     entry = build_change_entry(earlier)
     assert entry is not None
-    checks = check_history(rollback(), frozenset({V1.fingerprint}), ReadResult((entry,)), policy, now)
+    checks = check_history(rollback(), RUNS, RUNS, ReadResult((entry,)), policy, now)
     (matching_check,) = (candidate for candidate in checks if candidate.name == name)
     return matching_check
 

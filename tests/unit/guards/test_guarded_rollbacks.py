@@ -59,10 +59,13 @@ def changes_of(*earlier: Rollback) -> ReadResult[ChangeEntry]:
     )
 
 
-def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = POLICY, **changes: Any) -> dict[str, str]:
+def verdicts(
+    *earlier: Rollback, runs: str = V2.fingerprint, replaced: str = "", policy: Policy = POLICY, **changes: Any
+) -> dict[str, str]:
     new = rollback(**changes)
-    entries = changes_of(*earlier)
-    return {c.name: c.verdict for c in guards.check_history(new, frozenset({runs}), entries, policy, NOW)}
+    entries, primary = changes_of(*earlier), frozenset({runs})
+    checks = guards.check_history(new, primary, frozenset({replaced or runs}), entries, policy, NOW)
+    return {c.name: c.verdict for c in checks}
 
 
 def test_no_guard_objects_to_the_first_rollback_of_a_service() -> None:
@@ -76,7 +79,12 @@ def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, v
 
 def test_a_trigger_suppressed_by_the_cooldown_is_rechecked_when_the_cooldown_is_over() -> None:
     (check, *_) = guards.check_history(
-        rollback(), frozenset({V2.fingerprint}), changes_of(automatic_rollback(4)), POLICY, NOW
+        rollback(),
+        frozenset({V2.fingerprint}),
+        frozenset({V2.fingerprint}),
+        changes_of(automatic_rollback(4)),
+        POLICY,
+        NOW,
     )
     assert check.suppresses
     assert check.recheck_due_at == NOW + timedelta(minutes=6)
@@ -90,6 +98,13 @@ def test_rule_7_a_second_automatic_step_back_in_the_window_is_refused() -> None:
     assert verdicts(automatic_rollback(121), runs=V1.fingerprint)["one-step-per-window"] == "pass"
     manual_rollback = automatic_rollback(30, trigger=Trigger.MANUAL)
     assert verdicts(manual_rollback, runs=V1.fingerprint)["one-step-per-window"] == "pass"
+
+
+def test_rule_7_the_release_to_replace_decides_and_not_the_one_that_ecs_went_back_to() -> None:
+    """After a rollback to v1 the team deployed v2, which failed: ECS rolled back to v1, and v2 is the one to leave."""
+    earlier = automatic_rollback(30)
+    assert verdicts(earlier, runs=V1.fingerprint, replaced=V2.fingerprint)["one-step-per-window"] == "pass"
+    assert verdicts(earlier, runs=V1.fingerprint, replaced=V1.fingerprint)["one-step-per-window"] == "fail"
 
 
 def test_the_attempt_budget_counts_automatic_rollbacks_that_acted() -> None:

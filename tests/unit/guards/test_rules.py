@@ -42,6 +42,7 @@ LATER = NOW + 5 * MINUTE  # when a suppressed trigger is rechecked
 EARLIER = f"{SERVICE}-20260301T025000Z-00000001"
 OTHER = "worker-20260301T025000Z-00000002"
 V1, V2 = release("v1"), release("v2")
+RUNS = frozenset({V1.fingerprint})
 FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
 LEFT_FENCE = FENCE.model_copy(update={"handed_to": "operator"})
 LEFT_SCALING = LEFT_FENCE.model_copy(update={"kind": ObligationKind.SCALING})
@@ -312,7 +313,7 @@ def history(
 ) -> dict[str, Check]:
     """Return the checks of the history by name, while v1 runs."""
     earlier = ReadResult(changes, unreadable)
-    return {check.name: check for check in check_history(new, frozenset({V1.fingerprint}), earlier, POLICY, NOW)}
+    return {check.name: check for check in check_history(new, RUNS, RUNS, earlier, POLICY, NOW)}
 
 
 def failing(checks: dict[str, Check]) -> set[str]:

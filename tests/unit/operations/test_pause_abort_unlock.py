@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fakes.refusal import RefusesAll
 from faults.scenarios.crash import CrashingProxy, FaultInjector, ProcessKilled
 from simulations.service import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
 from support.builders import SERVICE
@@ -16,7 +17,7 @@ from rollback.operations.pause_abort_unlock import abort, pause, resume, unlock
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.direct_mode import wait_until_concluded
+from rollback_cli.direct.conclude import wait_until_concluded
 
 ANN = Operator(name="ann@desk", reason="the database is being moved")
 BOB = Operator(name="bob@desk", reason="me too")
@@ -164,7 +165,7 @@ def test_an_execution_that_can_not_be_stopped_finds_the_outcome_and_concludes() 
     def deny_access(execution: str, cause: str) -> None:
         raise ExternalServiceError("StopExecution: AccessDenied")
 
-    simulation.workflow.stop = deny_access  # type: ignore[method-assign]
+    simulation.workflow.stop = deny_access  # type: ignore[method-assign, assignment]
     abort(rollback.id, ANN, simulation.ports)
     concluded_rollback = simulation.run_until(rollback)
     run_step(rollback.id, Step.DONE, simulation.ports)
@@ -358,3 +359,14 @@ def test_unlock_returns_an_expired_lease_whose_holder_has_no_record() -> None:
 def test_unlock_refuses_a_service_without_a_lease() -> None:
     with pytest.raises(InvalidRequest, match="no rollback holds the lease"):
         unlock(SERVICE, ANN, start_simulation().ports, force=True)
+
+
+def test_an_unlock_without_an_answer_of_step_functions_is_refused_since_the_execution_may_run() -> None:
+    simulation = start_simulation()
+    rollback = run_until_acted(simulation)
+    simulation.clock.pass_time(minutes=20)
+    simulation.replace(workflow=RefusesAll("states"))
+    with pytest.raises(InvalidRequest, match="Step Functions could not be asked whether its execution runs"):
+        unlock(SERVICE, ANN, simulation.ports)
+    assert verbs(simulation) == []
+    assert f"{rollback.id} held it" in unlock(SERVICE, ANN, simulation.ports, force=True)

@@ -21,7 +21,7 @@ from rollback.resources.database.errors import AccessRefused
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
-from rollback_cli.direct_mode import wait_until_concluded
+from rollback_cli.direct.conclude import wait_until_concluded
 
 ANN = Operator(name="ann@desk", reason="the fix is out")
 

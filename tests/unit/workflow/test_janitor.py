@@ -11,7 +11,7 @@ from simulations.service import PROMOTED, Simulation, alarm_event, start_simulat
 from support.builders import NOW, SERVICE
 from support.builders import rollback as a_rollback
 
-from rollback.domain.rollback import Outcome, TriggerEvent
+from rollback.domain.rollback import DIRECT, Outcome, TriggerEvent
 from rollback.errors import ExternalServiceError, RollbackError
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.workflow.janitor import conclude_execution, sweep
@@ -239,6 +239,13 @@ def test_only_an_operators_typo_is_not_paged_whatever_the_text_of_another_error_
     assert len(simulation.pages()) == 1
 
 
+def test_an_execution_that_an_operator_stopped_before_its_record_pages_nobody() -> None:
+    simulation = start_simulation()
+    reason = "its execution ended as ABORTED: no cause given"
+    assert conclude_execution("a", reason, simulation.ports, by_operator=True) == []
+    assert simulation.pages() == []
+
+
 def test_two_simultaneous_alarms_of_a_service_with_a_long_name_are_both_rechecked() -> None:
     """The service's name alone fills an execution's name: both executions had one name, and the second never began."""
     simulation, service = start_simulation(), "s" * 60
@@ -247,3 +254,31 @@ def test_two_simultaneous_alarms_of_a_service_with_a_long_name_are_both_rechecke
         simulation.workflow.start(unanswered_alarm_execution_name(alarm, NOW), {})
     assert len(simulation.workflow.started) == 2
     assert unanswered_alarm_execution_name("short", NOW) == "still-in-alarm-20260301T030000-short"
+
+
+def test_the_janitor_concludes_a_dead_direct_rollback_in_every_sweep_although_it_renews_the_lease_itself() -> None:
+    """A conclusion that waits for ECS renews the lease: that must not make the dead process look alive."""
+    simulation = start_simulation()
+    rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
+    rollback = simulation.ledger.save(rollback.evolve(execution=f"{DIRECT}ada:1"))
+    rollback = simulation.run_due_step(rollback)  # the direct process dies here
+    simulation.services.tick = lambda: None  # type: ignore[method-assign]  # ECS takes long
+    simulation.clock.pass_time(minutes=simulation.policy.lease_minutes + 1)
+    versions = [simulation.read(rollback).version]
+    for _ in range(3):
+        sweep(simulation.ports)
+        versions.append(simulation.read(rollback).version)
+        simulation.clock.pass_time(minutes=5)
+    assert simulation.read(rollback).abandoned_at is not None
+    assert versions == sorted(set(versions))
+
+
+def test_the_janitor_leaves_a_direct_rollback_alone_while_its_process_renews_the_lease() -> None:
+    simulation = start_simulation()
+    rollback = simulation.run_until(simulation.admit(), Step.SERVICE)
+    rollback = simulation.ledger.save(rollback.evolve(execution=f"{DIRECT}ada:1"))
+    for _ in range(4):
+        simulation.clock.pass_time(minutes=5)
+        simulation.run_due_step(simulation.read(rollback))
+        sweep(simulation.ports)
+    assert simulation.read(rollback).abandoned_at is None

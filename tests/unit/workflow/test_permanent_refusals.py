@@ -20,7 +20,7 @@ from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import NotFound
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step
-from rollback_cli.direct_mode import run_directly
+from rollback_cli.direct.run import run_directly
 
 ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 

@@ -10,9 +10,9 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
 from rollback_cli.demo.timeline.alarm_changes import AlarmChanges
-from rollback_cli.demo.timeline.facts import Fact, merge_lines, outcome_facts, progress_facts
 from rollback_cli.demo.timeline.pager import Page
 from rollback_cli.demo.timeline.timeline import Timeline
+from rollback_cli.progress.facts import Fact, merge_lines, outcome_facts, progress_facts
 
 if TYPE_CHECKING:  # imports the whole embedded cloud
     from rollback_cli.demo.environment import DemoEnvironment

@@ -7,13 +7,15 @@ import typer
 from rollback.operations import deploy_check
 from rollback_cli import deployed_stack
 from rollback_cli.operator_options import Environment, Service
-from rollback_cli.terminal_text import print_paragraph
+from rollback_cli.output.formats import OutputFormat, TextOutput, print_text_or_data
+from rollback_cli.output.versions.deploy_check import DeployCheck
 
 
 def check_deploy(
     environment: Environment,
     image: Annotated[str, typer.Option(help="image reference, with a tag or a digest")],
     service: Service = None,
+    output: TextOutput = OutputFormat.TABLE,
 ) -> None:
     """Say whether an image may be deployed; changes nothing.
 
@@ -22,6 +24,9 @@ def check_deploy(
     deployment = deployed_stack.find_deployment(environment)
     name = deployment.settings.service_or_only(service).name
     decision = deploy_check.check_deploy(name, image, deployment.ports())
-    print_paragraph(decision.reason)
+    document = DeployCheck(
+        environment=environment, service=name, image=image, is_allowed=decision.is_allowed, reason=decision.reason
+    )
+    print_text_or_data(document, output, (decision.reason,))
     if not decision.is_allowed:
         raise typer.Exit(1)

@@ -3,7 +3,8 @@
 import typer
 
 from rollback.operations import pause_abort_unlock
-from rollback_cli import deployed_stack, direct_mode
+from rollback_cli import deployed_stack
+from rollback_cli.direct import conclude
 from rollback_cli.display import print_report
 from rollback_cli.operator_options import Environment, Reason, RollbackId, make_operator
 from rollback_cli.terminal_text import make_console, print_paragraph
@@ -21,7 +22,7 @@ def abort(environment: Environment, rollback_id: RollbackId, reason: Reason) -> 
         f"{rollback_id} is {rollback.outcome} and is being concluded. If this command is interrupted, the "
         "janitor concludes the rollback"
     )
-    rollback = direct_mode.wait_until_concluded(rollback_id, ports)
+    rollback = conclude.wait_until_concluded(rollback_id, ports)
     print_report(make_console(), rollback, deployment.settings)
     if rollback.taken_over_by is not None:
         print_paragraph(f"{rollback.taken_over_by} has taken over {rollback_id} and continues the rollback")

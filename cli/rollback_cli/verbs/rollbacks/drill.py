@@ -24,7 +24,7 @@ def drill(
 ) -> None:
     """Rehearse a rollback on a healthy service; no release and no data change.
 
-    Exit code 0: the drill succeeded, or was started without --wait; 1: any other outcome.
+    Exit code 0: the drill succeeded, or was started with --no-wait; 1: it failed; 3: it was refused.
     """
     options = {"type": scenario, "drill": True, "service": service, "reason": reason}
-    start_and_follow(environment, options, in_process=in_process, yes=True, follow=wait)
+    start_and_follow(environment, options, in_process=in_process, yes=True, wait=wait)

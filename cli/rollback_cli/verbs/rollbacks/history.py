@@ -1,6 +1,6 @@
 """`rollback history ENV`: the rollbacks of an environment."""
 
-from itertools import islice
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -8,9 +8,10 @@ import typer
 from rollback.domain.rollback import Rollback, service_of
 from rollback.errors import UnreadableItem
 from rollback_cli import deployed_stack
-from rollback_cli.display import print_rollbacks
 from rollback_cli.operator_options import Environment
-from rollback_cli.terminal_text import make_console, print_paragraph
+from rollback_cli.output.formats import Output, OutputFormat, print_document
+from rollback_cli.output.rollbacks.history import History, history_records, list_page, print_history
+from rollback_cli.shell import names_cache
 
 
 def history(
@@ -18,19 +19,22 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="most rollbacks to list for each service")] = 20,
     drills: Annotated[bool, typer.Option("--drills", help="list drills only")] = False,
     before: Annotated[str | None, typer.Option(help="list only rollbacks older than the one with this id")] = None,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """List the newest rollbacks of each service, with any outcome. Drills have the trigger `drill`."""
     deployment = deployed_stack.find_deployment(environment)
     ledger = deployment.ports().ledger
     services = deployment.settings.service_names if before is None else (service_of(before),)
+    pages = []
     for service in services:
         listed = (record for record in ledger.records(service, before) if not drills or _is_drill(record))
-        records = list(islice(listed, limit + 1))
-        print_rollbacks(make_console(), records[:limit])
-        ids = [record.id for record in records[:limit] if isinstance(record, Rollback)]
-        if len(records) > limit and ids:
-            option = " --drills" if drills else ""
-            print_paragraph(f"older rollbacks: rollback history {environment}{option} --before {ids[-1]}")
+        page = list_page(service, listed, limit)
+        names_cache.remember(environment, rollbacks=[rollback.id for rollback in page.rollbacks])
+        pages.append(page)
+    listing = History(environment=environment, is_drills_only=drills, services=tuple(pages))
+    print_document(
+        listing, output, in_terminal=partial(print_history, listing), records=partial(history_records, listing)
+    )
 
 
 def _is_drill(record: Rollback | UnreadableItem) -> bool:

@@ -1,9 +1,9 @@
 """`rollback metrics ENV`: delivery performance from the ledger."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,11 @@ from rollback.errors import InvalidRequest, UnreadableItem
 from rollback.ports.ledger import Ledger
 from rollback_cli import deployed_stack
 from rollback_cli.operator_options import Environment
-from rollback_cli.performance_lines import performance_lines
-from rollback_cli.terminal_text import print_paragraph
+from rollback_cli.output.formats import Output, OutputFormat, print_document
+from rollback_cli.output.rollbacks.measured import Metrics, describe_performance, metrics_lines, metrics_records
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _MAX_DAYS = 3650
@@ -26,6 +29,7 @@ def metrics(
     environment: Environment,
     since: Annotated[str, typer.Option(help="length of the window, such as 12h, 90d or 8w")] = "90d",
     service: Annotated[str | None, typer.Option("--service", help="only this service; default: all")] = None,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Print deployment frequency, change failure rate and recovery times, as the ledger knows them."""
     window = parse_window(since)
@@ -34,12 +38,19 @@ def metrics(
     services = (settings.service(service).name,) if service is not None else settings.service_names
     ledger = deployment.ports().ledger
     until = datetime.now(UTC)
-    for line in measured_lines(services, ledger, until - window, until):
-        print_paragraph(line)
+    document = measure(services, ledger, until - window, until)
+    print_document(
+        document, output, in_terminal=partial(_print_lines, document), records=partial(metrics_records, document)
+    )
 
 
-def measured_lines(services: tuple[str, ...], ledger: Ledger, since: datetime, until: datetime) -> Iterator[str]:
-    """Read the window page by page, newest first, and describe its measures."""
+def _print_lines(document: Metrics, console: "Console") -> None:
+    for line in metrics_lines(document):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def measure(services: tuple[str, ...], ledger: Ledger, since: datetime, until: datetime) -> Metrics:
+    """Read the window page by page, newest first, and compute its measures."""
     rollbacks: list[Rollback] = []
     releases: list[Release] = []
     unreadable, starts = 0, []
@@ -51,17 +62,20 @@ def measured_lines(services: tuple[str, ...], ledger: Ledger, since: datetime, u
             unreadable + read.skipped,
         )
         starts.append(read.covered_since)
-    known_starts = [start for start in starts if start is not None]
-    if not known_starts:
-        yield f"the ledger has no release and no rollback since {since:%Y-%m-%d %H:%M} UTC: nothing was measured"
-        return
     # A service that is younger than the window shortens nothing; a reading that was cut off does.
-    covered_since = min(known_starts)
-    yield from performance_lines(delivery_performance(releases, rollbacks, covered_since, until), since, covered_since)
-    if unreadable:
-        yield f"{unreadable} records of rollbacks can't be read, and are not part of the measures"
-    if any(count >= _MAX_RECORDS for count in (len(rollbacks), len(releases))):
-        yield f"more than {_MAX_RECORDS} records of a service were not read: ask for a shorter --since"
+    covered_since = min((start for start in starts if start is not None), default=None)
+    is_cut_off = any(count >= _MAX_RECORDS for count in (len(rollbacks), len(releases)))
+    return Metrics(
+        services=services,
+        since=since,
+        until=until,
+        covered_since=covered_since,
+        performance=describe_performance(delivery_performance(releases, rollbacks, covered_since, until))
+        if covered_since is not None
+        else None,
+        unreadable_records=unreadable,
+        record_limit=_MAX_RECORDS if is_cut_off else None,
+    )
 
 
 class _Reading:

@@ -12,6 +12,8 @@ from rollback.reports.document.model import ReportDocument
 from rollback.stored_report.channel import current_document
 from rollback_cli import deployed_stack
 from rollback_cli.operator_options import Environment, RollbackId
+from rollback_cli.output.formats import OutputFormat, TextOutput, print_data
+from rollback_cli.output.rollbacks.account import CliReport
 from rollback_cli.report_page import open_page, write_page
 from rollback_cli.terminal_text import print_paragraph
 
@@ -22,18 +24,21 @@ def report(
     should_open: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     html: Annotated[Path | None, typer.Option(help="write the page to this file")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown; this is the default")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the account as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --output json")] = False,
+    output: TextOutput = OutputFormat.TABLE,
 ) -> None:
     """Show the written account of one rollback. What your credentials may not read is named as not looked at."""
-    if sum((should_open, html is not None, markdown, as_json)) > 1:
-        raise InvalidRequest("choose one of --open, --html, --markdown and --json; nothing was written")
+    if sum((should_open, html is not None, markdown, as_json, output is not OutputFormat.TABLE)) > 1:
+        raise InvalidRequest("choose one of --open, --html, --markdown, --json and --output; nothing was written")
     document = _document(environment, rollback_id)
     if should_open or html is not None:
         path = _write(document, html)
         is_shown = should_open and open_page(path)
         print_paragraph(f"opened {path}" if is_shown else str(path))
+    elif as_json or output is not OutputFormat.TABLE:
+        print_data(CliReport.of(document), OutputFormat.JSON if as_json else output)
     else:
-        print(document.model_dump_json(indent=1) if as_json else render_markdown(document))
+        print(render_markdown(document))
 
 
 def _document(environment: str, rollback_id: str) -> ReportDocument:

@@ -1,22 +1,33 @@
 """`rollback verify ENV`: check the running release now; in a pipeline, after a deployment."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from rollback.check import Check, Verdict
 from rollback.domain.health_check import build_input
-from rollback.domain.rollback import Outcome, Rollback, service_of
+from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.verification.checks.evidence_keys import NOT_LOOKED_AT, failing
+from rollback.errors import RollbackError
+from rollback.text import one_line
+from rollback.verification.checks.evidence_keys import failing
 from rollback.verification.verdict_rules import HealthVerdict
-from rollback_cli import deployed_stack, direct_mode, health_check, requester
+from rollback_cli import deployed_stack, health_check, requester
 from rollback_cli.deployed_stack import DeployedStack
+from rollback_cli.direct.follow import follow_directly
 from rollback_cli.display import print_report
 from rollback_cli.health_check import SETTLED_CHECK, HealthCheckOptions, HealthCheckResult
 from rollback_cli.operator_options import Environment, InProcess, Service
+from rollback_cli.output.formats import Output, OutputFormat, is_terminal, print_document
+from rollback_cli.output.rollbacks.verified import (
+    StartedRollback,
+    Verified,
+    describe_verification,
+    verification_lines,
+    verification_records,
+)
 from rollback_cli.sign_proof import with_proof
 from rollback_cli.start_and_follow import run_in_step_functions, start_execution
 from rollback_cli.terminal_text import make_console, print_paragraph
@@ -50,6 +61,7 @@ def verify(
     ] = False,
     wait_rollback: Annotated[bool, typer.Option(help="follow that rollback to its end, or only start it")] = True,
     in_process: InProcess = False,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Check the running release with the checks of a rollback; changes nothing without --smoke.
 
@@ -57,7 +69,8 @@ def verify(
     code 3: an essential check could not be made. Exit code 4: a check failed, and the rollback did not succeed.
     """
     deployment = deployed_stack.find_deployment(environment)
-    settings, console = deployment.settings.service_or_only(service), make_console()
+    settings = deployment.settings.service_or_only(service)
+    progress = make_console(stderr=output is not OutputFormat.TABLE or not is_terminal())
     policy = deployment.settings.policy
     options = HealthCheckOptions(
         rounds=rounds if rounds is not None else (policy.verify_rounds if wait else 1),
@@ -67,12 +80,27 @@ def verify(
         ),
         runs_smoke=smoke,
     )
-    ports = deployment.ports()
-    result = health_check.check_health(settings, options, ports, lambda n, checks: _print_round(console, n, checks))
-    _print_result(console, settings, result)
+    ports, rounds_made = deployment.ports(), 0
+
+    def on_round(number: int, checks: tuple[Check, ...]) -> None:
+        nonlocal rounds_made
+        rounds_made = number
+        _print_round(progress, number, checks)
+
+    result = health_check.check_health(settings, options, ports, on_round)
+    document = describe_verification(environment, settings.name, rounds_made, result)
     if result.verdict is not HealthVerdict.FAILED or not rollback_on_failure:
+        _print_result(document, output, progress)
         raise typer.Exit(_EXIT_CODES[result.verdict])
-    raise typer.Exit(_roll_back(console, deployment, settings, result, in_process=in_process, follow=wait_rollback))
+    if output is OutputFormat.TABLE:
+        _print_result(document, output, progress)
+    try:
+        code, changes = _roll_back(progress, deployment, settings, result, in_process=in_process, follow=wait_rollback)
+    except RollbackError as error:
+        _print_late(document, {"rollback_remark": one_line(str(error))}, output, progress)
+        raise
+    _print_late(document, changes, output, progress)
+    raise typer.Exit(code)
 
 
 def _print_round(console: Console, number: int, checks: tuple[Check, ...]) -> None:
@@ -80,14 +108,20 @@ def _print_round(console: Console, number: int, checks: tuple[Check, ...]) -> No
     print_paragraph(f"round {number}: {', '.join(bad) + ' failed' if bad else 'no check failed'}", console)
 
 
-def _print_result(console: Console, service: ServiceSettings, result: HealthCheckResult) -> None:
-    for check in result.checks:
-        is_unseen = check.verdict is Verdict.WARN and NOT_LOOKED_AT in check.evidence
-        print_paragraph(f"{'not looked at' if is_unseen else check.verdict:13} {check.name}: {check.reason}", console)
-        shown = {name: value for name, value in check.evidence.items() if value not in (check.name, "", [], None)}
-        if shown:
-            print_paragraph(f"              {', '.join(f'{name}: {value}' for name, value in shown.items())}", console)
-    print_paragraph(f"{service.name} is {result.verdict}", console)
+def _print_result(document: Verified, output: OutputFormat, progress: Console) -> None:
+    def in_terminal(console: Console) -> None:
+        for line in verification_lines(document):
+            print_paragraph(line, console)
+
+    print_document(document, output, in_terminal=in_terminal, records=lambda: verification_records(document))
+    if output is not OutputFormat.TABLE or not is_terminal():
+        print_paragraph(f"{document.service} is {document.verdict}", progress)
+
+
+def _print_late(document: Verified, changes: dict[str, Any], output: OutputFormat, progress: Console) -> None:
+    """Print JSON or YAML once the rollback is known: a reader takes the output as one document."""
+    if output is not OutputFormat.TABLE:
+        _print_result(document.model_copy(update=changes), output, progress)
 
 
 def _roll_back(
@@ -98,31 +132,36 @@ def _roll_back(
     *,
     in_process: bool,
     follow: bool,
-) -> int:
-    """Start the rollback of the deployment that was checked, once for each deployment."""
+) -> tuple[int, dict[str, Any]]:
+    """Start the rollback of the deployment that was checked, once for each deployment.
+
+    Returns:
+        The exit code, and the members of the document about the rollback.
+    """
     newest = result.view.newest
     is_left_to_ecs = result.checks[0].name == SETTLED_CHECK and result.checks[0].verdict is Verdict.FAIL
     if is_left_to_ecs and (newest is None or newest.target_definition_arn != result.view.primary.definition_arn):
-        print_paragraph("no rollback is started: ECS has rolled the deployment back, or is doing so", console)
-        return FAILED
+        remark = "no rollback is started: ECS has rolled the deployment back, or is doing so"
+        print_paragraph(remark, console)
+        return FAILED, {"rollback_remark": remark}
     deployment_id = result.view.primary.id
     ports = deployment.ports()
     failed = tuple(failing(result.checks))
     given = build_input(service.name, deployment_id, ports.clock.now(), failed, requester.requester_name())
     if in_process:
-        cursor = direct_mode.run_directly(
-            given, ports, lambda c: print_paragraph(f"{c.next:9} {c.summary}", console), add_proof=with_proof
-        )
-        return _report(console, ports.ledger.read(service_of(cursor.rollback_id), cursor.rollback_id), deployment)
+        rollback = follow_directly(given, service.name, deployment, is_on_stderr=console.stderr)
+        return _code_and_rollback(rollback)
     # A name of one execution only: a job that runs again follows the first job's rollback.
     digest = hashlib.sha256(f"{service.name} {deployment_id}".encode()).hexdigest()[:24]
     name = f"health-check-{digest}"
     if not follow:
-        start_execution(console, deployment, with_proof(given, name), name)
-        return FAILED
-    return _report(console, run_in_step_functions(console, deployment, with_proof(given, name), name), deployment)
-
-
-def _report(console: Console, rollback: Rollback, deployment: DeployedStack) -> int:
+        arn = start_execution(console, deployment, with_proof(given, name), name)
+        return FAILED, {"rollback": StartedRollback(execution=arn, id=None, outcome=None)}
+    rollback = run_in_step_functions(console, deployment, with_proof(given, name), name)
     print_report(console, rollback, deployment.settings)
-    return FAILED if rollback.outcome is Outcome.SUCCEEDED else NOT_ROLLED_BACK
+    return _code_and_rollback(rollback)
+
+
+def _code_and_rollback(rollback: Rollback) -> tuple[int, dict[str, Any]]:
+    code = FAILED if rollback.outcome is Outcome.SUCCEEDED else NOT_ROLLED_BACK
+    return code, {"rollback": StartedRollback.of(rollback)}

@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
+from rollback.resources.aws.container_image import ImageState, ImageStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -60,6 +62,8 @@ def parse(image: str) -> EcrImage | None:
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+_MAX_IDS = 100  # images that one DescribeImages may name (API reference, `imageIds`)
+_ACTIVE = "ACTIVE"
 _DOWNLOAD_SECONDS, _MAX_BYTES = 3, 4_000_000  # ECR's limit for a manifest; a configuration is far smaller
 
 
@@ -83,7 +87,69 @@ class EcrImages:
             details = self._describe(parsed, image)
         except _NotVisible:
             return None
-        return details is not None and details.get("imageStatus", "ACTIVE") == "ACTIVE"
+        return details is not None and details.get("imageStatus", _ACTIVE) == _ACTIVE
+
+    def image_states(self, images: Collection[str]) -> Mapping[str, ImageState]:
+        """Call DescribeImages for up to 100 digests of a repository at once.
+
+        Tags are not looked up: a tag may name another image by now. BatchGetImage would name each missing image, but a
+        repository's lifecycle rules take its call for a pull.
+        """
+        states: dict[str, ImageState] = {}
+        by_repository: dict[tuple[str, str], list[EcrImage]] = defaultdict(list)
+        for image in dict.fromkeys(images):
+            parsed = parse(image)
+            if parsed is None:
+                states[image] = _not_looked_at("the image is in another registry than ECR")
+            elif parsed.digest is None:
+                states[image] = _not_looked_at("the image is named by its tag, not by its digest")
+            else:
+                by_repository[parsed.registry, parsed.repository].append(parsed)
+        for (registry, name), parts in by_repository.items():
+            digests = list(dict.fromkeys(str(part.digest) for part in parts))
+            for start in range(0, len(digests), _MAX_IDS):
+                found = self._states_by_digest(parts[0], digests[start : start + _MAX_IDS])
+                states |= {f"{registry}/{name}@{digest}": state for digest, state in found.items()}
+        return {image: states[_by_digest(image)] for image in images}
+
+    def _states_by_digest(self, repository: EcrImage, digests: Sequence[str]) -> dict[str, ImageState]:
+        """Describe a batch. ECR refuses a batch with a missing image as a whole, so such a batch is halved.
+
+        Args:
+            repository: any image of the repository.
+            digests: at most 100 digests.
+        """
+        try:
+            with aws_call("DescribeImages", f"{repository.registry}/{repository.repository}"):
+                pages = (
+                    self._client_in(repository.region)
+                    .get_paginator("describe_images")
+                    .paginate(
+                        registryId=repository.account,
+                        repositoryName=repository.repository,
+                        imageIds=[{"imageDigest": digest} for digest in digests],
+                    )
+                )
+                found = {detail["imageDigest"]: detail for page in pages for detail in page["imageDetails"]}
+        except ExternalServiceError as failure:
+            return self._states_after_failure(failure, repository, digests)
+        return {digest: _state_of(found.get(digest)) for digest in digests}
+
+    def _states_after_failure(
+        self, failure: ExternalServiceError, repository: EcrImage, digests: Sequence[str]
+    ) -> dict[str, ImageState]:
+        code = code_of(failure.__cause__) if isinstance(failure.__cause__, ClientError) else ""
+        if code == "RepositoryNotFoundException":
+            return dict.fromkeys(digests, ImageState(ImageStatus.MISSING, "ECR has no such repository"))
+        if code != "ImageNotFoundException":
+            return dict.fromkeys(digests, _not_looked_at(str(failure)))
+        if len(digests) == 1:
+            return {digests[0]: _state_of(None)}
+        middle = len(digests) // 2
+        return {
+            **self._states_by_digest(repository, digests[:middle]),
+            **self._states_by_digest(repository, digests[middle:]),
+        }
 
     def digest_of(self, image: str) -> str | None:
         """Call DescribeImages."""
@@ -186,6 +252,25 @@ class EcrImages:
                     raise _NotVisible from error
                 raise
         return dict(next(iter(details), {})) or None
+
+
+def _by_digest(image: str) -> str:
+    """Return the name without its tag, if it has a digest too; else the name as it is."""
+    parsed = parse(image)
+    return f"{parsed.registry}/{parsed.repository}@{parsed.digest}" if parsed and parsed.digest else image
+
+
+def _not_looked_at(reason: str) -> ImageState:
+    return ImageState(ImageStatus.NOT_LOOKED_AT, reason)
+
+
+def _state_of(details: Mapping[str, object] | None) -> ImageState:
+    if details is None:
+        return ImageState(ImageStatus.MISSING, "ECR does not have the image")
+    status = details.get("imageStatus", _ACTIVE)
+    if status == _ACTIVE:
+        return ImageState(ImageStatus.AVAILABLE)
+    return ImageState(ImageStatus.ARCHIVED, f"ECR reports the status {status}")
 
 
 @contextmanager

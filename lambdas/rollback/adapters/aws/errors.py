@@ -53,6 +53,8 @@ _OPERATIONS = {
     "kms": "Decrypt Encrypt",
     "sts": "GetCallerIdentity",
 }
+# Operations that change nothing: an answer that is missing leaves no effect to look for.
+_READS = re.compile(r"(?:BatchGet|Describe|Get|List|Query|TransactGet)")
 _PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
 
 _THROTTLED = frozenset(
@@ -135,7 +137,7 @@ _CREDENTIALS = frozenset(
 _NOT_SUBSCRIBED = frozenset({"OptInRequired", "KMSOptInRequired"})  # 403, but no policy of IAM mends it
 _ACCESS = re.compile(r"AccessDenied|Authorization|Unauthorized|NotAuthorized|Forbidden")
 _DENIED_IN_WORDS = re.compile(r"is not authorized to perform", re.IGNORECASE)
-_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive|^NoSuch")
+_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|NonExistent|UnknownException|NotActive|^NoSuch")
 _QUOTA = re.compile(r"LimitExceeded|QuotaExceeded")
 _TRANSIENT_CANCELLATIONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
@@ -256,7 +258,7 @@ def _translate_client_error(
         return Throttled(f"{text}; send it again later")
     of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
     if answer is TransientFailure.UNKNOWN or (code in transient and not of_the_caller):
-        return ExternalServiceError(f"{text}; check whether it took effect before sending it again")
+        return ExternalServiceError(f"{text}; {_next_after_unknown(operation)}")
     return aws_refusal.refused(iam_action(operation), on, code, message, RefusalKind(answer))
 
 
@@ -267,11 +269,17 @@ def _translate_sdk_error(error: BotoCoreError, operation: str, on: str) -> Exter
         kind = RefusalKind.REQUEST
     else:
         return ExternalServiceError(
-            f"{operation} on {on} got no answer: {service_message(str(error))}; check whether it took "
-            f"effect before sending it again"
+            f"{operation} on {on} got no answer: {service_message(str(error))}; {_next_after_unknown(operation)}"
         )
     name, on = type(error).__name__, str(on)  # the SDK may have refused the name because it is no text
     return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")
+
+
+def _next_after_unknown(operation: str) -> str:
+    """Say what to do next after a call whose outcome is not known: only a change can have taken effect."""
+    if _READS.match(operation):
+        return "the call only reads: send it again later"
+    return "check whether it took effect before sending it again"
 
 
 def iam_action(operation: str) -> str:

@@ -56,15 +56,15 @@ class StepFunctionsWorkflow:
                 raise
         return status in {"RUNNING", "PENDING_REDRIVE"}
 
-    def stop(self, execution: str, cause: str) -> None:
-        """Call StopExecution with the error `TakenOver`."""
+    def stop(self, execution: str, cause: str, error: str = "TakenOver") -> None:
+        """Call StopExecution."""
         if not execution.startswith("arn:"):
             return
         with aws_call("StopExecution", execution):
             try:
-                self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause[:_CAUSE_CHARACTERS])
-            except ClientError as error:
-                if code_of(error) != "ExecutionDoesNotExist":
+                self._client.stop_execution(executionArn=execution, error=error, cause=cause[:_CAUSE_CHARACTERS])
+            except ClientError as failure:
+                if code_of(failure) != "ExecutionDoesNotExist":
                     raise
 
     def send_task_success(self, token: str) -> bool:

@@ -44,10 +44,21 @@ def translate_response(
         seconds = _wait_seconds(headers, now)
         return RateLimited(f"{text}; nothing was done, send it again in {seconds:.0f} s", seconds)
     if status >= 500 or status in _TRANSIENT:
-        return ExternalServiceError(f"{text}; check whether it took effect before sending it again")
+        return ExternalServiceError(f"{text}; {next_after_unknown(what)}")
     kind, remedy = _remedy(status, repository, headers, message)
     refusal = Gone if status == 410 else CallRefused
     return refusal(f"{text}; {remedy}", action=what, resource=repository, kind=kind)
+
+
+def next_after_unknown(what: str) -> str:
+    """Say what to do next after a request whose outcome is not known: only a change can have taken effect.
+
+    Args:
+        what: method and path of the request.
+    """
+    if what.startswith("GET "):
+        return "the request only reads: send it again later"
+    return "check whether it took effect before sending it again"
 
 
 def _message(body: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from rollback.adapters.github.errors import translate_response
+from rollback.adapters.github.errors import next_after_unknown, translate_response
 from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, Throttled
 
 API_VERSION = "2022-11-28"  # GitHub Enterprise Server supports it too; a newer version may not be there
@@ -156,7 +156,7 @@ class GitHubHttp:
         except _NEVER_SENT as error:
             raise Throttled(f"{what} was not sent: {type(error).__name__}; send it again later") from None
         except httpx.HTTPError as error:  # its text may quote the request
-            text = f"{what} got no answer: {type(error).__name__}; check whether it took effect before sending it again"
+            text = f"{what} got no answer: {type(error).__name__}; {next_after_unknown(what)}"
             raise ExternalServiceError(text) from None
 
     def _json(self, what: str, answer: httpx.Response) -> Any:

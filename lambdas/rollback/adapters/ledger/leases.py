@@ -84,6 +84,16 @@ class LedgerLeases:
         item = self._table.get(_partition(service), "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
 
+    def lease_counter(self, service: str) -> int:
+        """Read the item's counter, which stays when the lease is given back."""
+        item = self._table.get(_partition(service), "LEASE")
+        if item is None or "counter" not in item:
+            return 0
+        try:
+            return int(item["counter"]["N"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableItem(f"{_partition(service)} / LEASE", f"{type(error).__name__} in its counter") from error
+
     def _find_damage(self, service: str) -> UnreadableItem | None:
         try:
             self.lease(service)

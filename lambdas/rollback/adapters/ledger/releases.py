@@ -22,7 +22,7 @@ from rollback.canonical_json import sha256_of
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake, StandingPlan
-from rollback.errors import Conflict, UnreadableItem
+from rollback.errors import Conflict, LeaseTaken, UnreadableItem
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -123,6 +123,14 @@ class LedgerReleases:
         changes = {"state": state, "state_since": at, "state_reason": reason}
         return replace_release(self._table, release, lambda now: now.state is release.state, changes)
 
+    def promote_release(self, release: Release, at: datetime, reason: str, lease_counter: int) -> Release:
+        """Compare the state of the release and the counter of the lease, in one transaction."""
+        changes = {"state": ReleaseState.PROMOTED, "state_since": at, "state_reason": reason}
+        require_counter = _require_lease_counter(self._table, release.service, lease_counter)
+        return replace_release(
+            self._table, release, lambda now: now.state is release.state, changes, lease_condition=require_counter
+        )
+
     def set_log_baseline(self, release: Release, baseline: LogBaseline) -> Release:
         """Compare the state alone."""
         return replace_release(self._table, release, lambda now: now.state is release.state, {"log_baseline": baseline})
@@ -164,7 +172,12 @@ class LedgerReleases:
 
 
 def replace_release(
-    table: LedgerTable, known_release: Release, is_expected: Callable[[Release], bool], changes: dict[str, Any]
+    table: LedgerTable,
+    known_release: Release,
+    is_expected: Callable[[Release], bool],
+    changes: dict[str, Any],
+    *,
+    lease_condition: "TransactWriteItemTypeDef | None" = None,
 ) -> Release:
     """Change fields of a release as the table has it now; other fields that were written since it was read stay.
 
@@ -173,8 +186,10 @@ def replace_release(
         known_release: the release as it was read.
         is_expected: whether the release in the table still is the release that the change is meant for.
         changes: field → new value.
+        lease_condition: part of the transaction that requires an unchanged lease; None: the lease does not matter.
 
     Raises:
+        LeaseTaken: the condition on the lease does not hold.
         Conflict: the release is another, or keeps changing.
     """
     for _ in range(_TRIES):
@@ -185,11 +200,35 @@ def replace_release(
         changed = Release.model_validate({**dict(stored_release), **changes})
         replaced = table.put_part(release_item(changed, table.suspect_release_days), "body = :as_it_was")
         replaced["Put"]["ExpressionAttributeValues"] = {":as_it_was": item["body"]}
-        with contextlib.suppress(ConditionFailed):
-            table.transact([replaced, _promoted_part(table, changed)])
-            return changed
+        parts = [replaced, _promoted_part(table, changed)]
+        try:
+            table.transact([*parts, lease_condition] if lease_condition is not None else parts)
+        except ConditionFailed:
+            if lease_condition is not None and table.get(*_key_of(known_release)) == item:
+                raise _lease_taken(known_release) from None
+            continue
+        return changed
     raise Conflict(
         f"release {known_release.version} was changed since it was {known_release.state}: read the release again"
+    )
+
+
+def _require_lease_counter(table: LedgerTable, service: str, counter: int) -> "TransactWriteItemTypeDef":
+    """Return the part of a transaction that requires that no rollback took the lease since its counter was read."""
+    check: Any = {
+        "TableName": table.name,
+        "Key": key(f"SERVICE#{service}", "LEASE"),
+        "ConditionExpression": "#counter = :counter" if counter else "attribute_not_exists(#counter)",
+        "ExpressionAttributeNames": {"#counter": "counter"},
+    }
+    if counter:
+        check["ExpressionAttributeValues"] = {":counter": {"N": str(counter)}}
+    return {"ConditionCheck": check}
+
+
+def _lease_taken(release: Release) -> LeaseTaken:
+    return LeaseTaken(
+        f"a rollback took the lease on {release.service} while {release.version} was judged: judge the release again"
     )
 
 

@@ -51,7 +51,7 @@ def observe(ports: ObservationPorts) -> Observation | None:
     branch_settings = BranchSettings.of(ports.settings, settings.branch_id)
     context = BranchContext(settings=branch_settings, neon=ports.neon, sql=ports.sql)
     address = context.address(settings.branch_id)
-    timeline, schema = ports.sql.head(address).timeline, read_live_schema(address, ports.sql)
+    head, schema = ports.sql.head(address), read_live_schema(address, ports.sql)
     running_fingerprints = {service.name: _running_fingerprint(service, ports) for service in branch_settings.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
@@ -66,7 +66,8 @@ def observe(ports: ObservationPorts) -> Observation | None:
         schema_sha256=schema.sha256,
         readiness=readiness,
         observed_at=now,
-        timeline=timeline,
+        timeline=head.timeline,
+        lsn=head.lsn,
     )
     ports.ledger.put_observation(observation)
     for service in branch_settings.writers:

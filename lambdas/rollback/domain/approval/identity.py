@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.text import REQUESTER_LIMIT, one_line
 
-_ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/.+")
+_ASSUMED_ROLE = re.compile(
+    r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/(?P<session>.+)"
+)
 _UNVERIFIED = "unverified: "
 
 
@@ -56,9 +58,16 @@ class Identity(BaseModel):
         return any(expression.fullmatch(principal) for expression in expressions for principal in self.principals)
 
     def is_same_person(self, other: "Identity") -> bool:
-        """Whether both are one principal; of a role, one session name.
+        """Whether both are one principal, or sessions of one name in two roles of one account.
 
-        Who may choose the names of sessions can appear as two persons: IAM Identity Center sets the name to the user's,
-        and a trust policy with `sts:RoleSessionName` can demand that.
+        A person may have several roles, such as the pipeline's for a start and for a decision. The session's name is
+        the person's: IAM Identity Center sets it to the user's, the workflows to the GitHub login. A person who may
+        choose the names of sessions can appear as two persons; a trust policy with `sts:RoleSessionName` prevents that.
         """
-        return self.arn == other.arn
+        return self.arn == other.arn or (self._session is not None and self._session == other._session)
+
+    @property
+    def _session(self) -> tuple[str, str] | None:
+        """Account and name of a role's session, in lower case as GitHub compares logins; None: no session of a role."""
+        session = _ASSUMED_ROLE.fullmatch(self.arn)
+        return (session["account"], session["session"].lower()) if session is not None else None

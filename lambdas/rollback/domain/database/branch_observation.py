@@ -1,8 +1,9 @@
 """The last observation of a database branch, kept in the ledger so that a plan needs neither Neon nor SQL."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check
+from rollback.resources.database.wal_position import LsnText
 
 
 class Observation(BaseModel):
@@ -15,6 +16,7 @@ class Observation(BaseModel):
             a check's evidence names the service whose rollback the check is about.
         observed_at: time at which the observation began.
         timeline: Neon's identity of the branch's history, which a restore replaces; None: not known.
+        lsn: end of the write-ahead log on that timeline; None: not known, or an older version of the code wrote it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -24,6 +26,7 @@ class Observation(BaseModel):
     readiness: tuple[Check, ...] = ()
     observed_at: AwareDatetime
     timeline: str | None = None
+    lsn: LsnText | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def checks_for(self, service: str) -> tuple[Check, ...]:
         """Checks of one service's rollback: each service goes back to data of its own releases."""

@@ -241,9 +241,12 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
 
 
 def build_trigger_result_entry(rollback: Rollback) -> TriggerResultEntry | None:
-    """Build the entry; None: neither an alarm nor ECS's event about a deployment triggered the rollback."""
+    """Build the entry; None: neither an alarm nor ECS's event about a deployment triggered the rollback.
+
+    An event without an alarm would count as one about a failed deployment, so a test event gets no entry.
+    """
     event = rollback.event
-    if event is None or rollback.trigger is Trigger.HEALTH_CHECK:
+    if event is None or rollback.trigger in (Trigger.HEALTH_CHECK, Trigger.TEST):
         return None
     return TriggerResultEntry(
         rollback_id=rollback.id,

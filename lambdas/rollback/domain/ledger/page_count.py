@@ -131,6 +131,11 @@ def _has_expired_unseen(rollback: Rollback) -> bool:
 
 
 def is_page(rollback: Rollback) -> bool:
+    """Whether the report wakes an operator: an operator has to act, and nobody reads the result at a terminal."""
+    return needs_operator(rollback) and not _is_read_at_terminal(rollback)
+
+
+def needs_operator(rollback: Rollback) -> bool:
     """Whether an operator has to act, also on a real alarm with another cause, or whose approval expired."""
     if rollback.request.dry_run:  # the requester gets the result
         return False
@@ -140,3 +145,14 @@ def is_page(rollback: Rollback) -> bool:
     is_failure = rollback.outcome in _PAGES and rollback.taken_over_by is None
     has_no_answer = _has_other_cause(rollback) or _has_expired_unseen(rollback)
     return is_failure or bool(rollback.left_to_operator()) or has_no_answer
+
+
+def _is_read_at_terminal(rollback: Rollback) -> bool:
+    """Whether the rollback was refused before it changed anything, and its starter reads the refusal at a terminal.
+
+    A start without a waiting person (`--no-wait`, a schedule, a pipeline) has no reader, so its refusal is paged. So is
+    a refusal after an approval: the person at the terminal may have left during the wait.
+    """
+    is_unchanged = not rollback.has_acted and not rollback.left_to_operator()
+    is_refused = rollback.outcome is Outcome.REFUSED and is_unchanged and rollback.approval is None
+    return is_refused and rollback.request.is_attended and rollback.trigger is Trigger.MANUAL

@@ -90,7 +90,8 @@ def delivery_performance(
         since: start of the window that the ledger covers.
         until: end of the window.
     """
-    created = [rollback for rollback in rollbacks if since <= rollback.created_at <= until]
+    within = [rollback for rollback in rollbacks if since <= rollback.created_at <= until]
+    created = [rollback for rollback in within if not rollback.is_test]
     drills = [rollback for rollback in created if rollback.trigger is Trigger.DRILL]
     real = [rollback for rollback in created if rollback.trigger is not Trigger.DRILL]
     deployed = [release for release in releases if since <= release.first_deployed_at <= until]

@@ -72,10 +72,23 @@ class Release(BaseModel):
         images = self.images.items()
         return tuple(sorted(n for n, image in images if not is_pinned(image) and not image.endswith(UNRESOLVED)))
 
-    def is_proven_and_old(self, now: datetime, correlation_window_minutes: float) -> bool:
-        """Whether the release can't be the cause (rule 7): promoted, and deployed before the correlation window."""
+    def is_promoted_after(self, triggered_at: datetime | None) -> bool:
+        """Whether it was promoted after a trigger. Such a promotion does not contradict the trigger."""
+        return self.state is ReleaseState.PROMOTED and triggered_at is not None and self.state_since > triggered_at
+
+    def is_proven_and_old(
+        self, now: datetime, correlation_window_minutes: float, triggered_at: datetime | None = None
+    ) -> bool:
+        """Whether the release can't be the cause (rule 7): promoted, and deployed before the correlation window.
+
+        Args:
+            now: the present time.
+            correlation_window_minutes: the window, as the policy has it.
+            triggered_at: time of the trigger, before which the release must have been promoted; None: no event is the
+                trigger.
+        """
         is_old = now - self.first_deployed_at > timedelta(minutes=correlation_window_minutes)
-        return self.state is ReleaseState.PROMOTED and is_old
+        return self.state is ReleaseState.PROMOTED and is_old and not self.is_promoted_after(triggered_at)
 
 
 # Members of ECS's answer that no request accepts (service model, TaskDefinition without RegisterTaskDefinition), and

@@ -21,8 +21,10 @@ class ChatWebhook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: WebhookKind
-    url_secret_arn: str = Field(pattern=_ARN_PATTERN)
+    kind: WebhookKind = Field(description="format of the messages")
+    url_secret_arn: str = Field(
+        pattern=_ARN_PATTERN, description="secret with the webhook's URL, which is a credential"
+    )
     signing_secret_arn: str | None = Field(
         default=None, pattern=_ARN_PATTERN, description="key by which messages of kind generic are signed"
     )
@@ -39,8 +41,10 @@ class SlackChannel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workspace_id: str = Field(pattern="^[0-9A-Z]{1,255}$")
-    channel_id: str = Field(pattern="^[A-Za-z0-9]{1,255}$")
+    workspace_id: str = Field(
+        pattern="^[0-9A-Z]{1,255}$", description="id of the workspace, from the console of Amazon Q Developer"
+    )
+    channel_id: str = Field(pattern="^[A-Za-z0-9]{1,255}$", description="id of the channel, the last part of its link")
 
 
 class TeamsChannel(BaseModel):
@@ -48,8 +52,11 @@ class TeamsChannel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    team_id: str = Field(pattern="^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")
-    tenant_id: str = Field(pattern="^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")
+    team_id: str = Field(pattern="^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", description="id of the team")
+    tenant_id: str = Field(
+        pattern="^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+        description="id of the tenant in Microsoft Entra",
+    )
     channel_id: str = Field(pattern=r"^[\x21-\x7e]{1,256}$", description="URL-encoded, as the channel's link has it")
 
 
@@ -58,9 +65,15 @@ class ChatSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    webhook: ChatWebhook | None = None
-    slack_channel: SlackChannel | None = None
-    teams_channel: TeamsChannel | None = None
+    webhook: ChatWebhook | None = Field(
+        default=None, description="an incoming webhook of Slack, Teams or another system"
+    )
+    slack_channel: SlackChannel | None = Field(
+        default=None, description="a Slack channel of Amazon Q Developer in chat applications"
+    )
+    teams_channel: TeamsChannel | None = Field(
+        default=None, description="a Teams channel of Amazon Q Developer in chat applications"
+    )
 
     @property
     def has_chatbot(self) -> bool:

@@ -18,9 +18,13 @@ class ConnectionSettings(BaseModel):
         pattern="^/",
         description="endpoint below base_url whose answer needs the database, such as one row of a table",
     )
-    check_status: int = Field(default=200, ge=100, le=599)
+    check_status: int = Field(
+        default=200, ge=100, le=599, description="HTTP status that the answer of check_path must have"
+    )
     check_body: str | None = Field(default=None, min_length=1, description="text that the answer must contain")
-    check_max_latency_seconds: float = Field(default=5.0, gt=0)
+    check_max_latency_seconds: float = Field(
+        default=5.0, gt=0, description="longest time that the answer of check_path may take"
+    )
     command: tuple[str, ...] = Field(
         default=(), description="command of the service's container, run as a task; exit code 0 proves the connection"
     )

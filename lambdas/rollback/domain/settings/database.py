@@ -116,14 +116,18 @@ class VerifyStatement(BaseModel):
 class DatabaseSettings(RestoreLimits):
     """One branch of a Neon project, or by a pattern of names one branch for each pull request."""
 
-    project_id: str = Field(pattern="^[a-z0-9-]+$")
+    project_id: str = Field(pattern="^[a-z0-9-]+$", description="id of the Neon project")
     branch_id: str | None = Field(default=None, pattern="^br-[a-z0-9-]+$", description="Neon's id; names may change")
     branch_pattern: str | None = Field(default=None, description="name for a pull request, such as preview/pr-{pr}")
-    database: str = Field(default="neondb", min_length=1)
-    role: str = Field(default="neondb_owner", min_length=1)
+    database: str = Field(default="neondb", min_length=1, description="name of the database on the branch")
+    role: str = Field(
+        default="neondb_owner", min_length=1, description="role of Postgres by which the product reads the database"
+    )
     api_key_secret_arn: str = Field(pattern="^arn:aws[a-z-]*:secretsmanager:", description="a project-scoped key")
-    api_url: str = Field(default=NEON_API, pattern="^https?://")
-    strategy: Strategy = Strategy.RESTORE
+    api_url: str = Field(default=NEON_API, pattern="^https?://", description="URL of Neon's API")
+    strategy: Strategy = Field(
+        default=Strategy.RESTORE, description="how the database is rolled back, if a request names no other strategy"
+    )
     source_branch_id: str | None = Field(
         default=None,
         pattern="^br-[a-z0-9-]+$",

@@ -24,7 +24,9 @@ class DrillSettings(BaseModel):
         default="service", description="type of the rollback that the schedule rehearses"
     )
     timezone: str = Field(default="UTC", min_length=1, max_length=50, description="IANA name; used by `cron(...)`")
-    allow_production_drills: bool = False
+    allow_production_drills: bool = Field(
+        default=False, description="whether an environment called `production` or `prod` may be drilled"
+    )
     max_age_days: float = Field(
         default=30, gt=0, description="age of the last successful drill beyond which an alarm pages; needs a schedule"
     )

@@ -38,8 +38,8 @@ class HealthEndpoint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(pattern="^/")
-    status: int = Field(default=200, ge=100, le=599)
+    path: str = Field(pattern="^/", description="path below base_url")
+    status: int = Field(default=200, ge=100, le=599, description="HTTP status that every answer must have")
     max_latency_seconds: float = Field(
         default=2.0, gt=0, description="limit of the 95th percentile of a round's probes; below 20 probes, of each"
     )
@@ -69,12 +69,14 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
-    cluster: str
-    ecs_service: str
+    name: str = Field(
+        pattern="^[a-z0-9][a-z0-9-]*$", description="this product's name of the service, in ledger, alarms and reports"
+    )
+    cluster: str = Field(description="name of the ECS cluster")
+    ecs_service: str = Field(description="name of the service in ECS")
     container: str = Field(description="container whose image names the release's version")
     base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
-    endpoints: tuple[HealthEndpoint, ...] = ()
+    endpoints: tuple[HealthEndpoint, ...] = Field(default=(), description="endpoints that must answer after a rollback")
     commit_from: str = Field(
         default="variable:GIT_COMMIT",
         pattern=PATTERN,

@@ -29,7 +29,9 @@ class IssueSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: tuple[str, ...] = Field(default=("rollback",), min_length=1, max_length=10)
-    close_on_success: bool = True
+    close_on_success: bool = Field(
+        default=True, description="whether a success without remaining work closes the issue"
+    )
     assignees: tuple[str, ...] = Field(default=(), max_length=10, description="logins; GitHub takes ten at most")
 
     @model_validator(mode="after")
@@ -51,7 +53,7 @@ class GitHubSettings(BaseModel):
     token_secret_arn: str | None = Field(
         default=None, pattern=_SECRET_ARN, description="secret with a fine-grained token of the repository"
     )
-    app: GitHubApp | None = None
+    app: GitHubApp | None = Field(default=None, description="a GitHub App, in place of a token")
     api_url: str = Field(
         default=GITHUB_API,
         pattern=r"^(https://[^\s?#@]+|http://(127\.0\.0\.1|localhost):\d+)$",

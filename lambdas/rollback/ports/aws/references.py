@@ -3,11 +3,13 @@
 An answer of None means that this deployment may not see the object. None says nothing about whether it exists.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from pydantic import SecretStr
 
 from rollback.effects import changes_state, reads
+from rollback.resources.aws.container_image import ImageState
 
 
 class Secrets(Protocol):
@@ -69,6 +71,11 @@ class Images(Protocol):
     @reads
     def exists(self, image: str) -> bool | None:
         """Report whether ECS can pull the image; None for another registry or an unreadable repository."""
+        ...
+
+    @reads
+    def image_states(self, images: Collection[str]) -> Mapping[str, ImageState]:
+        """Report the state of each image, in few requests. A failed request costs the states of its images only."""
         ...
 
     @reads

@@ -24,8 +24,11 @@ class Workflow(Protocol):
         ...
 
     @changes_state
-    def stop(self, execution: str, cause: str) -> None:
-        """Stop an execution; an ended execution, a forgotten one and a direct-mode id count as success."""
+    def stop(self, execution: str, cause: str, error: str = "TakenOver") -> None:
+        """Stop an execution, which ends as ABORTED with this error and cause.
+
+        An ended execution, a forgotten one and a direct-mode id count as success.
+        """
         ...
 
     @changes_state

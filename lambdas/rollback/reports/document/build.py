@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from rollback.check import Check
 from rollback.domain.approval.gate import Approval
-from rollback.domain.ledger.page_count import is_page
+from rollback.domain.ledger.page_count import needs_operator
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -23,6 +23,7 @@ from rollback.reports.document.timeline import list_events, phase_periods, reque
 from rollback.reports.document.traffic import traffic_of
 from rollback.reports.drill import format_drill
 from rollback.reports.obligations import format_obligations
+from rollback.reports.planned_changes import format_changes
 from rollback.reports.service import format_service
 
 _QUESTIONS = (
@@ -79,6 +80,7 @@ def _build(rollback: Rollback, service: ServiceSettings, evidence: Evidence, tra
         target=_release(plan.target) if plan is not None and plan.target is not None else None,
         differences=differences,
         differences_remark="" if has_both else evidence.definitions_remark,
+        change_lines=tuple(line.strip() for line in format_changes(rollback)),
         verification=_verification(rollback),
         service_lines=(
             *format_drill(rollback),
@@ -163,7 +165,7 @@ def _verification(rollback: Rollback) -> str:
 
 
 def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
-    if rollback.outcome is not None and is_page(rollback):
+    if rollback.outcome is not None and needs_operator(rollback):
         yield from (*next_commands(rollback, service), *protect_branches(rollback))
 
 

@@ -183,6 +183,7 @@ class ReportDocument(_Part):
     target: ReleaseFacts | None = None
     differences: tuple[Difference, ...] = ()
     differences_remark: Line = ""
+    change_lines: tuple[Line, ...] = ()
     verification: Line = ""
     service_lines: tuple[Line, ...] = ()
     database_lines: tuple[Line, ...] = ()

@@ -22,8 +22,8 @@ def conclude_execution(
 ) -> list[str]:
     """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
 
-    An execution without a record failed in Admit. The operator sees an InvalidRequest in the console; any other error
-    is paged.
+    An execution without a record ended in Admit. The operator who mistyped an input, or who stopped the execution,
+    sees the end in the console. Any other end is paged.
 
     Args:
         execution: the execution's ARN.
@@ -43,7 +43,7 @@ def conclude_execution(
         recheck = not by_operator and refusal is None
         record = record.evolve(refusal=record.refusal or refusal)
         return [conclude_abandoned(record, reason, ports, recheck=recheck, by_operator=by_operator)]
-    if error == InvalidRequest.__name__:
+    if error == InvalidRequest.__name__ or (by_operator and record is None):
         return []
     environment = ports.settings.environment
     page = {"severity": "page", "environment": environment, "report_id": execution}
@@ -69,13 +69,14 @@ def _describe_failed_execution(execution: str, reason: str, unreadable: Unreadab
 def is_abandoned(rollback: Rollback, ports: AllPorts) -> bool:
     """Whether no process works on an open rollback any more.
 
-    A Step Functions execution is alive while it runs; a direct process while it renews its lease. A rollback younger
+    A Step Functions execution is alive while it runs; a direct process while it renews its lease. The janitor's own
+    rounds renew that lease too, so `abandoned_at` records that the direct process was found dead. A rollback younger
     than a lease may still be starting, unless it has its outcome already: then only its conclusion is missing.
     """
     now = ports.clock.now()
     if rollback.is_direct and _may_wait_at_gate(rollback, now, ports):
         return False
-    if rollback.is_direct and holds_lease(rollback, now, ports):
+    if rollback.is_direct and rollback.abandoned_at is None and holds_lease(rollback, now, ports):
         return False
     is_young = now - rollback.began_at < timedelta(minutes=ports.settings.policy.lease_minutes)
     may_be_starting = is_young and (rollback.outcome is None or rollback.is_direct)
@@ -129,6 +130,8 @@ def conclude_abandoned(
     """
     ports = ports.for_settings(rollback.settings)
     try:
+        if rollback.is_direct and rollback.abandoned_at is None:
+            rollback = ports.ledger.save(rollback.evolve(abandoned_at=ports.clock.now()))
         if rollback.outcome is None:
             rollback = _end(rollback, reason, ports, recheck=recheck, by_operator=by_operator)
         cursor = run_step(rollback.id, Step.CONCLUDE, ports)

@@ -307,11 +307,13 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
 
 def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload) -> None:
     web.start_and_wait(web.release("v1"), desired=2)
+    web.drain_for(3000)  # a busy machine would miss a state that passes
     web.update(desiredCount=0)
     draining = eventually(lambda: web.tasks("STOPPED") if not web.tasks("RUNNING") else None)
     assert {task["desiredStatus"] for task in draining} == {"STOPPED"}
     assert {task["lastStatus"] for task in draining} == {"DEACTIVATING"}  # draining tasks still run, and still write
     assert web.describe()["runningCount"] == 0
+    web.drain_for(0)
     stopped = eventually(lambda: [task for task in web.tasks("STOPPED") if task["lastStatus"] == "STOPPED"])
     eventually(lambda: {task["lastStatus"] for task in web.tasks("STOPPED")} == {"STOPPED"})
     assert all(task["stoppedReason"] and task["stoppedAt"] for task in stopped)
@@ -364,7 +366,9 @@ def test_a_lock_left_by_a_release_fails_the_next_release_until_no_task_runs(web:
 
 def test_deleting_a_service_drains_its_targets(web: Workload) -> None:
     web.start_and_wait(web.release("v1"), desired=1)
+    web.drain_for(3000)
     web.delete()
     assert web.target_states() == ["draining"]
+    web.drain_for(0)
     eventually(lambda: web.target_states() == [])
     assert web.describe()["status"] == "INACTIVE"

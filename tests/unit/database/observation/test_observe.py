@@ -22,6 +22,9 @@ from support.builders import NOW, SERVICE
 from rollback.check import Check, Verdict
 from rollback.conclusion.release_state import set_release_state as judge_release
 from rollback.database.observation.observe import observe
+from rollback.database.preflight.branch_context import BranchContext
+from rollback.domain.database.branch_observation import Observation
+from rollback.domain.database.branch_settings import BranchSettings
 from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.settings.database import DatabaseSettings, Strategy
@@ -71,6 +74,26 @@ def test_an_observation_records_the_live_structure_and_journal() -> None:
     schema = simulation.ledger.schema(simulation.observation().schema_sha256)
     assert (schema.recorded_schema, schema.journal) == (users("id", "name"), simulation.sql.journals[MAIN])
     assert simulation.observation().observed_at == NOW
+
+
+def test_an_observation_records_the_end_of_the_log_with_its_timeline_so_that_a_dry_run_can_measure_from_a_point() -> (
+    None
+):
+    simulation = simulation_with_one_observation()
+    settings = simulation.ports.settings.database
+    assert settings is not None
+    assert settings.branch_id is not None
+    context = BranchContext(
+        settings=BranchSettings.of(simulation.ports.settings, settings.branch_id),
+        neon=simulation.ports.neon,
+        sql=simulation.sql,
+    )
+    head = simulation.sql.head(context.address(settings.branch_id))
+    observation = simulation.observation()
+    assert (observation.lsn, observation.timeline) == (head.lsn, head.timeline)
+    older_record = observation.model_copy(update={"lsn": None})
+    assert "lsn" not in older_record.model_dump_json()
+    assert Observation.model_validate_json(older_record.model_dump_json()) == older_record
 
 
 def test_an_observation_is_repeated_if_a_migration_ends_between_both_queries() -> None:

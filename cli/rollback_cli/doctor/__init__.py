@@ -1,0 +1,1 @@
+"""`rollback doctor`: whether an environment would really roll back tonight."""

@@ -1,0 +1,1 @@
+"""The checks of `rollback doctor`, one file for each group."""

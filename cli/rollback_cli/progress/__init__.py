@@ -1,0 +1,1 @@
+"""Progress of a rollback, as it is printed while an operator watches."""

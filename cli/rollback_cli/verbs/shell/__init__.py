@@ -1,0 +1,1 @@
+"""Verbs about the shell in which the command runs."""

@@ -1,0 +1,1 @@
+"""Sources of the documentation site: the generated references, and the hooks of MkDocs."""
