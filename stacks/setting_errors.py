@@ -92,7 +92,11 @@ def quote_value(value: Any) -> str:
 
 def join_path(parts: Sequence[int | str]) -> str:
     """Join the parts of a path as `cdk.json` has them: `environments.production.services.0.cluster`."""
-    return ".".join(str(part) for part in parts if part != "[key]")
+    return ".".join(_printable(str(part)) for part in parts if part != "[key]")
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _describe(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
