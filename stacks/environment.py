@@ -4,7 +4,6 @@ A wrong value fails synth with its path, the value and what is allowed.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
@@ -36,7 +35,14 @@ from stacks.github_constraints import find_provider_conflict, github_constraints
 from stacks.log_patterns import find_mistake
 from stacks.number_constraints import alarm_constraints, policy_constraints
 from stacks.service_settings import Service
-from stacks.setting_errors import ContradictorySettings, describe_problems, nearest, quote_value, reject_contradictions
+from stacks.setting_errors import (
+    ContradictorySettings,
+    describe_problems,
+    find_converted_values,
+    nearest,
+    quote_value,
+    reject_contradictions,
+)
 
 Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
@@ -315,12 +321,12 @@ class Configuration(_Strict):
             "environments": selected_environments,
             "bundle": {name: value for name, value in bundle.items() if value},
         }
-        problems += [f"{path} is not a finite number; allowed is a number" for path in _find_infinite(settings)]
+        problems += find_converted_values(settings, cls)
         try:
-            # Strict, so that `true` is no number and "5" is no number; in JSON a list stands for a tuple.
-            configuration = cls.model_validate_json(json.dumps(settings), strict=True)
+            configuration = cls.model_validate(settings)
         except ValidationError as error:
-            problems += describe_problems(error, cls)
+            told = {problem.partition(" ")[0] for problem in problems}
+            problems += [line for line in describe_problems(error, cls) if line.partition(" ")[0] not in told]
         if not problems:
             return configuration
         raise InvalidSettings("\n  ".join(["the settings in cdk.json or in the context are not valid:", *problems]))
@@ -349,18 +355,6 @@ def _find_misspelt_keys(context: Context) -> Iterator[str]:
         suggestion = nearest(key, CONTEXT_KEYS, similarity=0.8)
         if key not in CONTEXT_KEYS and suggestion is not None:
             yield f"context {key!r} is not a setting; did you mean {suggestion!r}? allowed: {', '.join(CONTEXT_KEYS)}"
-
-
-def _find_infinite(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of each number that JSON does not have: Python reads `Infinity` and `NaN` all the same."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _find_infinite(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple):
-        for position, inner in enumerate(value):
-            yield from _find_infinite(inner, f"{path}.{position}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield path
 
 
 def _with_image_tag(environment: Any, tag: str) -> Any:

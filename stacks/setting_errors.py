@@ -1,6 +1,7 @@
 """Messages about wrong settings: one line each, with the full path, the value and what is allowed."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -70,6 +71,34 @@ def describe_problems(error: ValidationError, model: type[BaseModel]) -> list[st
             continue  # wrong only because a value inside it is wrong
         lines.extend(_describe(problem, model))
     return list(dict.fromkeys(lines))
+
+
+def find_converted_values(value: Any, annotation: Any, path: tuple[int | str, ...] = ()) -> Iterator[str]:
+    """Yield a line for each value that pydantic would convert in silence: `true` and "5" are no numbers, 1 is no truth.
+
+    Pydantic's strict mode refuses lists in the place of tuples as soon as a model has a validator of mode `before`.
+
+    Args:
+        value: settings as `cdk.json` has them.
+        annotation: the model, or the type of a setting.
+        path: path of the value.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from find_converted_values(inner, _inner_annotation(annotation, str(key)), (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for position, inner in enumerate(value):
+            yield from find_converted_values(inner, _inner_annotation(annotation, position), (*path, position))
+    else:
+        types = set(_alternatives(annotation))
+        takes_numbers = bool(types & {int, float}) and not types & {bool, str}
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{join_path(path)} is not a finite number; allowed is a number"
+        elif isinstance(value, bool | str) and takes_numbers:
+            allowed = _TYPES["float" if float in types else "int"]
+            yield f"{join_path(path)} is {quote_value(value)}; allowed is {allowed}"
+        elif value is not None and not isinstance(value, bool) and bool in types and str not in types:
+            yield f"{join_path(path)} is {quote_value(value)}; allowed is {_TYPES['bool']}"
 
 
 def nearest(word: str, allowed: Iterable[str], similarity: float = 0.6) -> str | None:
