@@ -11,7 +11,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from rollback_constructs.attachment import Attachment
 from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
-from stacks.environment import Configuration, Environment, stack_names
+from stacks.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
 from stacks.rollback_stack import RollbackStack
 from stacks.service_settings import Service
 from stacks.service_stack import ServiceStack
@@ -50,11 +50,10 @@ def build(
         tree_metadata=False,
         builtin_cloud_formation_validation=validate,
     )
-    keys = (
-        "application", "environments", "image_tag", "rollback:overrides", "rollback:environments",
-        "rollback:bundle_platform", "rollback:bundle_python",
-    )  # fmt: skip
-    configuration = Configuration.read({key: app.node.try_get_context(key) for key in keys})
+    names = {*CONTEXT_KEYS, *app.node.get_all_context()}
+    configuration = Configuration.read(
+        {name: value for name in names if (value := app.node.try_get_context(name)) is not None}
+    )
     for name, environment in configuration.environments.items():
         _add_stacks(app, configuration, name, environment)
     if review:

@@ -1,10 +1,12 @@
 """Constraints between the settings of a database and the other settings of its environment."""
 
 import re
+from urllib.parse import urlsplit
 
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _MAX_FUNCTION_SECONDS = 900  # Lambda's own limit
 _MAX_COMMANDS = 6  # down migrations with their verification, for the time limit; a release rarely brings more
 # Secrets Manager adds a hyphen and six characters to the name (user guide, "What's in a secret"). IAM compares the
@@ -57,6 +59,9 @@ def _branch_constraints(database: DatabaseSettings, policy: Policy, services: se
         "connection_secret_arn": database.connection_secret_arn,
     }
     return {
+        f"database.api_url is {database.api_url!r}; allowed is https://, since each request has the API key; http:// "
+        "only for this machine": database.api_url.startswith("https://")
+        or urlsplit(database.api_url).hostname in _THIS_MACHINE,
         f"database.writers names {', '.join(unknown_writers)}; allowed are {', '.join(sorted(services))}": (
             not unknown_writers
         ),

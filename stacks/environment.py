@@ -4,10 +4,10 @@ A wrong value fails synth with its path, the value and what is allowed.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.chat import ChatSettings
@@ -26,20 +26,34 @@ from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.report_bucket import ReportSettings
 from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.triggers import TriggerSettings
+from stacks.aws_names import explain_unknown_region, normalise_names, partition_of
 from stacks.conflicts import find_conflicts
 from stacks.connection_constraints import connection_constraints, reconnect_minutes
 from stacks.database_constraints import database_constraints, database_minutes
 from stacks.drill_constraints import drill_constraints
 from stacks.github_constraints import find_provider_conflict, github_constraints
+from stacks.log_patterns import find_mistake
+from stacks.number_constraints import alarm_constraints, policy_constraints
 from stacks.service_settings import Service
+from stacks.setting_errors import (
+    ContradictorySettings,
+    describe_problems,
+    find_converted_values,
+    nearest,
+    quote_value,
+    reject_contradictions,
+)
 
 Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
 _MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
+_ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
+_IMAGE_TAG = "image_tag"
+CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON)
 
 
 class InvalidSettings(ValueError):
@@ -65,11 +79,7 @@ class Environment(_Strict):
     account: str | None = Field(
         default=None, pattern=r"^\d{12}$", description="default: the account of the credentials"
     )
-    region: str | None = Field(
-        default=None,
-        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
-        description="region of the stacks; default: that of the credentials",
-    )
+    region: str | None = Field(default=None, description="region of the stacks; default: that of the credentials")
     availability_zones: tuple[str, ...] = Field(
         default=(), description="required with account and region: synth makes no look-ups"
     )
@@ -86,7 +96,8 @@ class Environment(_Strict):
     workflow_timeout_minutes: float = Field(
         default=360,
         gt=0,
-        description="limit of one execution of Step Functions; longer than all steps' limits together",
+        le=365 * 24 * 60,
+        description="limit of one execution of Step Functions, a year at most; longer than all steps' limits together",
     )
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
@@ -97,9 +108,19 @@ class Environment(_Strict):
     keys: KeySettings = KeySettings()
     reports: ReportSettings = ReportSettings()
 
+    @field_validator("region")
+    @classmethod
+    def _is_known_region(cls, region: str | None) -> str | None:
+        if region is not None and partition_of(region) is None:
+            raise ValueError(explain_unknown_region(region))
+        return region
+
     @model_validator(mode="after")
     def _validate_together(self) -> Self:
         constraints = {
+            **self._place_constraints(),
+            **policy_constraints(self.policy, self.triggers),
+            **alarm_constraints(self.alarms, self.policy),
             **self._timeout_constraints(),
             **self._verification_constraints(),
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
@@ -109,10 +130,23 @@ class Environment(_Strict):
             **drill_constraints(self.drills, self.policy, self.database),
             **self._service_constraints(),
         }
-        for message, holds in constraints.items():
-            if not holds:
-                raise ValueError(message)
+        reject_contradictions(constraints)
         return self
+
+    def _place_constraints(self) -> dict[str, bool]:
+        """Check account, region and zones."""
+        foreign_zones = [zone for zone in self.availability_zones if not zone.startswith(self.region or "")]
+        return {
+            f"region is {self.region!r} without account; set both, or none to use those of the credentials": (
+                self.region is None or self.account is not None
+            ),
+            f"account is {self.account!r} without region; set both, or none to use those of the credentials": (
+                self.account is None or self.region is not None
+            ),
+            f"availability_zones has {', '.join(foreign_zones)}; allowed are zones of the region, {self.region}": (
+                not foreign_zones
+            ),
+        }
 
     def _longest_rollback_minutes(self) -> float:
         """Add up the limits of all steps of a rollback that escalates through every level."""
@@ -162,10 +196,8 @@ class Environment(_Strict):
         }
 
     def _monitoring_constraints(self) -> dict[str, bool]:
-        alarms, sweeps = self.alarms, self.watch.most_sweeps
+        sweeps = self.watch.most_sweeps
         return {
-            f"alarms.datapoints_to_alarm is {alarms.datapoints_to_alarm}; allowed is not more than evaluation_periods, "
-            f"{alarms.evaluation_periods}": alarms.datapoints_to_alarm <= alarms.evaluation_periods,
             f"triggers.janitor_minutes is {self.triggers.janitor_minutes}, and an alarm of watch evaluates {sweeps} "
             f"sweeps, longer than CloudWatch's limit of a day; allowed is at most {24 * 60 // sweeps}": (
                 self.triggers.janitor_minutes * sweeps <= 24 * 60
@@ -176,11 +208,14 @@ class Environment(_Strict):
         names = [service.name for service in self.services]
         duplicates = sorted({name for name in names if names.count(name) > 1})
         created = [service.name for service in self.created_services]
+        mistake = find_mistake(self.alarms.error_log_pattern)
         return {
             f"availability_zones is empty; with account and region, name at least two for the network of service "
             f"{', '.join(created)}": not (self.account and self.region and self.created_services)
             or len(self.availability_zones) >= 2,
             f"services has {', '.join(duplicates)} more than once; give each service a name of its own": not duplicates,
+            f"alarms.error_log_pattern is {quote_value(self.alarms.error_log_pattern)}; allowed is a filter pattern of "
+            f"CloudWatch Logs: {mistake}": mistake is None,
             f"services has a workload for {', '.join(created)}; allowed is one, describe the others by existing": (
                 len(created) <= 1
             ),
@@ -224,7 +259,7 @@ class Configuration(_Strict):
     """The whole context, validated."""
 
     application: Application
-    environments: dict[str, Environment]
+    environments: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], Environment]
     bundle: BundleSettings
 
     @model_validator(mode="after")
@@ -233,7 +268,7 @@ class Configuration(_Strict):
         if conflicts:
             hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
             more = [f"and {hidden_count} more"] if hidden_count > 0 else []
-            raise ValueError("\n  ".join([*conflicts[:_MAX_CONFLICTS_SHOWN], *more]))
+            raise ContradictorySettings([*conflicts[:_MAX_CONFLICTS_SHOWN], *more])
         return self
 
     @model_validator(mode="after")
@@ -260,6 +295,8 @@ class Configuration(_Strict):
         Raises:
             InvalidSettings: the message has every wrong path.
         """
+        if misspelt := list(_find_misspelt_keys(context)):
+            raise InvalidSettings("\n  ".join(["the context in cdk.json is not valid:", *misspelt]))
         environments = _json(context, _ENVIRONMENTS)
         if not isinstance(environments, Mapping) or not environments:
             raise InvalidSettings(
@@ -267,22 +304,32 @@ class Configuration(_Strict):
             )
         overrides = _json(context, _OVERRIDES) or {}
         selected_environments = {
-            name: merge(environments[name], overrides) for name in _select_environments(context, list(environments))
+            name: merge(environments[name], overrides) if overrides else environments[name]
+            for name in _select_environments(context, list(environments))
         }
-        if tag := context.get("image_tag"):
+        if tag := context.get(_IMAGE_TAG):
             selected_environments = {
                 name: _with_image_tag(environment, str(tag)) for name, environment in selected_environments.items()
             }
         bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
+        problems: list[str] = []
+        for name, environment in selected_environments.items():
+            selected_environments[name], wrong_names = normalise_names(name, environment)
+            problems += wrong_names
         settings = {
             "application": _json(context, _APPLICATION) or {},
             "environments": selected_environments,
             "bundle": {name: value for name, value in bundle.items() if value},
         }
+        problems += find_converted_values(settings, cls)
         try:
-            return cls.model_validate(settings)
+            configuration = cls.model_validate(settings)
         except ValidationError as error:
-            raise InvalidSettings(_format_validation_error(error)) from error
+            told = {problem.partition(" ")[0] for problem in problems}
+            problems += [line for line in describe_problems(error, cls) if line.partition(" ")[0] not in told]
+        if not problems:
+            return configuration
+        raise InvalidSettings("\n  ".join(["the settings in cdk.json or in the context are not valid:", *problems]))
 
 
 def merge(base: Any, overrides: Any) -> Any:
@@ -300,6 +347,14 @@ def merge(base: Any, overrides: Any) -> Any:
             *overrides[len(base) :],
         ]
     return overrides
+
+
+def _find_misspelt_keys(context: Context) -> Iterator[str]:
+    """Yield a line for each key that is almost one of ours: the CDK and other tools have keys of their own."""
+    for key in context:
+        suggestion = nearest(key, CONTEXT_KEYS, similarity=0.8)
+        if key not in CONTEXT_KEYS and suggestion is not None:
+            yield f"context {key!r} is not a setting; did you mean {suggestion!r}? allowed: {', '.join(CONTEXT_KEYS)}"
 
 
 def _with_image_tag(environment: Any, tag: str) -> Any:
@@ -332,18 +387,3 @@ def _json(context: Context, key: str) -> Any:
         return json.loads(value)
     except ValueError as error:
         raise InvalidSettings(f"context {key!r} is {value!r}; allowed is JSON ({error})") from error
-
-
-def _format_validation_error(error: ValidationError) -> str:
-    lines = ["the settings in cdk.json or in the context are not valid:"]
-    problems = error.errors()
-    locations = [problem["loc"] for problem in problems]
-    for problem in problems:
-        location = problem["loc"]
-        if any(other != location and other[: len(location)] == location for other in locations):
-            continue  # wrong only because a value inside it is wrong
-        path = ".".join(str(part) for part in location)
-        value = problem["input"]
-        value_text = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
-        lines.append(f"  {path}{value_text} {problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)

@@ -1,11 +1,16 @@
 """Settings of one service of an environment: an existing service, or a workload that `ServiceStack` creates."""
 
+import re
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import MAX_TARGET_GROUPS
+from stacks.log_patterns import find_mistake
+
+_CONTAINER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)  # ECS API reference, ContainerDefinition
 
 
 class _Strict(BaseModel):
@@ -16,12 +21,12 @@ class Existing(_Strict):
     """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
 
     load_balancer: str = Field(
-        pattern=r"^app/[^/]+/[^/]+$", description="full name of the load balancer, `app/<name>/<id>`"
+        min_length=1, description="ARN of the load balancer, or its full name, `app/<name>/<id>`"
     )
     target_groups: tuple[str, ...] = Field(
         min_length=1,
         max_length=MAX_TARGET_GROUPS,
-        description="full names of the service's target groups, `targetgroup/<name>/<id>`",
+        description="ARNs of the service's target groups, or their full names, `targetgroup/<name>/<id>`",
     )
     task_role_arns: tuple[str, ...] = Field(
         default=(), description="task roles that the service's definitions name; a rollback has to pass them to ECS"
@@ -30,14 +35,11 @@ class Existing(_Strict):
         min_length=1,
         description="execution roles that the service's definitions name; a rollback has to pass them to ECS",
     )
-    log_group: str = Field(min_length=1, description="log group of the service's container")
-    repository: str = Field(min_length=1, description="ECR repository of the service's image")
+    log_group: str = Field(min_length=1, description="name or ARN of the log group of the service's container")
+    repository: str = Field(min_length=1, description="name, ARN or URI of the ECR repository of the service's image")
 
     @model_validator(mode="after")
-    def _require_full_names(self) -> Self:
-        for name in self.target_groups:
-            if name.count("/") != 2 or not name.startswith("targetgroup/"):
-                raise ValueError(f"target_groups has {name!r}; allowed is targetgroup/<name>/<id>")
+    def _name_each_target_group_once(self) -> Self:
         if len(set(self.target_groups)) < len(self.target_groups):
             raise ValueError("target_groups has a target group twice; allowed is each once")
         return self
@@ -110,6 +112,33 @@ class Service(ServiceSettings):
         "check that the files exist",
     )
 
+    @field_validator("container")
+    @classmethod
+    def _is_container_name(cls, name: str) -> str:
+        if _CONTAINER_NAME.fullmatch(name) is None:
+            raise ValueError("allowed are 1 to 255 letters, digits, hyphens and underscores, as in the task definition")
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_base_url(cls, url: str | None) -> str | None:
+        if url is not None and not is_web_address(url):
+            raise ValueError("allowed is https://<host>, without user, query and spaces; http:// too")
+        return url
+
+    @field_validator("error_log_pattern")
+    @classmethod
+    def _is_log_pattern(cls, pattern: str | None) -> str | None:
+        if pattern is not None and (mistake := find_mistake(pattern)) is not None:
+            raise ValueError(f"allowed is a filter pattern of CloudWatch Logs: {mistake}")
+        return pattern
+
+    @model_validator(mode="after")
+    def _has_address_for_its_endpoints(self) -> Self:
+        if self.endpoints and self.existing is not None and self.base_url is None:
+            raise ValueError("base_url is missing; endpoints are checked there: set it, or remove endpoints")
+        return self
+
     @property
     def shares_balancer(self) -> bool:
         """Whether errors of the load balancer itself may be another service's; default: yes for an existing service."""
@@ -138,3 +167,16 @@ class Service(ServiceSettings):
             "load_balancer_shared": self.shares_balancer or None,
         }
         return ServiceSettings.model_validate(common | derived)
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether a URL is absolute, by HTTP or HTTPS, and has nothing but a host, a port and a path."""
+    if re.search(r"[\s\\]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    has_more = parts.username is not None or parts.query or parts.fragment
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not has_more and port != 0

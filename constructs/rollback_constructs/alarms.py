@@ -48,7 +48,9 @@ class AlarmSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    period_seconds: int = Field(default=60, ge=10, multiple_of=10, description="period of each alarm's metrics")
+    period_seconds: int = Field(
+        default=60, ge=60, multiple_of=60, description="period of each alarm's metrics; ELB has a data point a minute"
+    )
     evaluation_periods: int = Field(default=3, ge=1, description="periods that an alarm looks at")
     datapoints_to_alarm: int = Field(default=2, ge=1, description="bad periods among them that raise the alarm")
     outage_evaluation_periods: int = Field(

@@ -102,7 +102,9 @@ def test_a_synth_refuses_variables_that_lambda_would_refuse_though_the_settings_
     service = {"name": "shop", "cluster": "c", "ecs_service": "s", "container": "web", "existing": EXISTING}
     context = {
         "aws:cdk:bundling-stacks": [],
-        "environments": {"production": {"services": [{**service, "endpoints": endpoints}]}},
+        "environments": {
+            "production": {"services": [{**service, "base_url": "https://shop.example", "endpoints": endpoints}]}
+        },
     }
     with pytest.raises(
         SettingsTooLarge, match=r"^the environment variables of \S+ take up to \d+ bytes, AWS allows 4096"

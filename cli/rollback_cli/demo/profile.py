@@ -50,7 +50,7 @@ _PLACEHOLDERS = {
     "project_id": "standing-for-project",
     "branch_id": "br-standing-for-branch",
     "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-key-AbCdEf",
-    "api_url": "http://neon.invalid/api/v2",
+    "api_url": "http://localhost/stands-for-neon/api/v2",
     "connection_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-uri-AbCdEf",
 }
 DATABASE_PLACEHOLDERS: dict[str, Any] = {
