@@ -87,7 +87,8 @@ class _NullMetrics:
 
 def stack_name(environment: str) -> str:
     """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
-    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{environment.capitalize()}RollbackStack"
+    stem = environment.title().replace("-", "")  # as `stacks.environment.stack_names` makes it
+    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
 
 
 def find_deployment(environment: str) -> DeployedStack:

@@ -11,6 +11,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback_cli import deployed_stack, saved_outputs
 from rollback_cli.shell.cache_folder import cache_folder
+from stacks.environment import Application, stack_names
 
 STACK, ACCOUNT = "MacroAiProductionRollbackStack", "123456789012"
 TOPIC = f"arn:aws:sns:eu-west-1:{ACCOUNT}:notifications"
@@ -139,3 +140,9 @@ def test_the_copy_can_be_read_by_its_user_alone(cloudformation: CloudFormation) 
     deployed_stack.find_deployment("production")
     (file,) = cache_folder().glob("outputs-*.json")
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("environment", ["production", "pr-12", "production-eu", "production-eu2"])
+def test_the_command_looks_for_the_stack_that_cdk_deploys(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROLLBACK_STACK", raising=False)
+    assert deployed_stack.stack_name(environment) == stack_names(Application(), environment)[1]
