@@ -10,6 +10,7 @@ from moto import mock_aws
 from simulations.service import QUARANTINED, Simulation, start_simulation
 
 from local_cloud.ecr.images import BEHAVIOUR_ANNOTATION
+from local_cloud.iam import credentials
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import InvalidRequest
 from rollback_cli.demo.pipeline import Pipeline
@@ -63,10 +64,11 @@ class MotoPipeline(Pipeline):
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoPipeline]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "of-a-test")
+    # The embedded cloud of another test, in the same process, lets these credentials through.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials.ADMIN.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials.ADMIN.secret_access_key)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with mock_aws(config={"core": {"mock_credentials": False}}):
         yield MotoPipeline(start_simulation())
 
 
