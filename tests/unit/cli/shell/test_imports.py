@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ except Reached:
 print(json.dumps(imported or sorted(sys.modules)), file=sys.stderr)
 """
 SLOW = ("pydantic", "rich", "boto3", "s3transfer", "httpx", "psycopg", "moto", "postgast", "local_cloud", "jinja2")
-OWN = ("rollback.errors", "rollback.bootstrap", "rollback_cli.demo", "rollback_cli.status_lines")
+OWN = ("rollback.errors", "rollback.bootstrap", "rollback_cli.demo", "rollback_cli.output.status.read")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_each_module_that_must_not_be_imported_exists(name: str) -> None:
+    assert find_spec(name) is not None
 
 
 def imported_modules(*words: str) -> tuple[set[str], bool]:
