@@ -7,7 +7,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from rollback.domain.approval.policy import ApprovalPolicy, ApprovalReason
 from rollback.domain.settings.chat import ChatSettings
@@ -52,8 +62,9 @@ _ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stac
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
+_CLOCK_SCALE = "rollback:clock_scale"  # how much faster alarms are evaluated; only the embedded cloud has one
 _IMAGE_TAG = "image_tag"
-CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON)
+CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON, _CLOCK_SCALE)
 
 
 class InvalidSettings(ValueError):
@@ -116,11 +127,12 @@ class Environment(_Strict):
         return region
 
     @model_validator(mode="after")
-    def _validate_together(self) -> Self:
+    def _validate_together(self, info: ValidationInfo) -> Self:
+        clock_scale = (info.context or {}).get(_CLOCK_SCALE, 1)
         constraints = {
             **self._place_constraints(),
             **policy_constraints(self.policy, self.triggers),
-            **alarm_constraints(self.alarms, self.policy),
+            **alarm_constraints(self.alarms, self.policy, clock_scale),
             **self._timeout_constraints(),
             **self._verification_constraints(),
             **database_constraints(self.database, self.policy, {service.name for service in self.services}),
@@ -290,7 +302,8 @@ class Configuration(_Strict):
         """Read CDK context; values from the command line (`-c`) may be JSON text.
 
         `rollback:environments` names the environments that are read. `rollback:overrides` is merged into each of them,
-        service by service where it has a list. `image_tag` sets the workload's tag.
+        service by service where it has a list. `image_tag` sets the workload's tag. `rollback:clock_scale` says how much
+        faster than the functions' clock the embedded cloud evaluates alarms.
 
         Raises:
             InvalidSettings: the message has every wrong path.
@@ -312,6 +325,7 @@ class Configuration(_Strict):
                 name: _with_image_tag(environment, str(tag)) for name, environment in selected_environments.items()
             }
         bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
+        clock_scale = _clock_scale(context)
         problems: list[str] = []
         for name, environment in selected_environments.items():
             selected_environments[name], wrong_names = normalise_names(name, environment)
@@ -323,7 +337,7 @@ class Configuration(_Strict):
         }
         problems += find_converted_values(settings, cls)
         try:
-            configuration = cls.model_validate(settings)
+            configuration = cls.model_validate(settings, context={_CLOCK_SCALE: clock_scale})
         except ValidationError as error:
             told = {problem.partition(" ")[0] for problem in problems}
             problems += [line for line in describe_problems(error, cls) if line.partition(" ")[0] not in told]
@@ -377,6 +391,14 @@ def _select_environments(context: Context, environment_names: list[str]) -> list
             f"context {_ONLY!r} is {selection!r}: {', '.join(unknown)} unknown; allowed: {', '.join(environment_names)}"
         )
     return names
+
+
+def _clock_scale(context: Context) -> float:
+    value = context.get(_CLOCK_SCALE, 1)
+    try:
+        return TypeAdapter(PositiveFloat).validate_python(value)
+    except ValidationError as error:
+        raise InvalidSettings(f"context {_CLOCK_SCALE!r} is {value!r}; allowed is a number above 0") from error
 
 
 def _json(context: Context, key: str) -> Any:

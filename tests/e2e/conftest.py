@@ -14,9 +14,10 @@ from e2e.processes import Process
 from rollback.domain.releases.release import Release
 from rollback_cli.demo.profile import WITHOUT_APPROVALS
 
-WINDOW_MINUTES = 0.2
+WINDOW_MINUTES = 0.25  # five periods of an alarm, the least that the settings allow
 POLICY = {
     "bake_minutes": 600,  # only a test promotes: a release that is shipped as bad stays a candidate
+    "bake_timeout_minutes": 601,
     "correlation_window_minutes": WINDOW_MINUTES,
     "recheck_minutes": 0.25,  # long enough for a slow machine to turn the alarm to OK before
     "cooldown_minutes": 0,  # the tests follow one another closely

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.processes import child_processes, owned_folders
+from rollback_cli.demo.profile import SCALE
 from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
 
 # Stands in the cached assembly for the application's address, which differs in each run.
@@ -39,6 +40,7 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], replaceme
         "rollback:overrides": json.dumps(overrides),
         "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "rollback:clock_scale": SCALE,
     }
     inputs = [json.dumps(context), *app_sources(), *file_contents(Path(__file__))]
     for file in get_or_build("assemblies", inputs, partial(_run_app, context)).iterdir():
