@@ -302,8 +302,8 @@ class Configuration(_Strict):
         """Read CDK context; values from the command line (`-c`) may be JSON text.
 
         `rollback:environments` names the environments that are read. `rollback:overrides` is merged into each of them,
-        service by service where it has a list. `image_tag` sets the workload's tag. `rollback:clock_scale` says how much
-        faster than the functions' clock the embedded cloud evaluates alarms.
+        service by service where it has a list. `image_tag` sets the workload's tag.
+        `rollback:clock_scale` says how much faster than the functions' clock the embedded cloud evaluates alarms.
 
         Raises:
             InvalidSettings: the message has every wrong path.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.wrong_settings import CONTEXT, WRONG, Context, P
+from support.wrong_settings import CONTEXT, WRONG, Context, P, production
 
 from stacks.environment import Configuration, InvalidSettings
 
@@ -46,6 +46,19 @@ def test_a_misspelt_key_of_the_context_is_named_with_the_right_key(key: str, mea
 @pytest.mark.parametrize("key", ["@aws-cdk/core:newStyleStackSynthesis", "vpc-provider:account=1", "team", "stage"])
 def test_keys_of_other_tools_are_left_alone(key: str) -> None:
     assert Configuration.read({**CONTEXT, key: True}).environments
+
+
+def test_alarms_are_compared_with_the_window_by_the_clock_of_the_cloud() -> None:
+    short_window = production({"policy": {"correlation_window_minutes": 0.25}})
+    assert any("correlation_window_minutes" in line for line in refuse(short_window))
+    assert Configuration.read({**short_window, "rollback:clock_scale": 20}).environments
+    assert Configuration.read({**short_window, "rollback:clock_scale": "20"}).environments  # from the command line
+
+
+@pytest.mark.parametrize("scale", [0, -1, "fast", None, [20]])
+def test_a_clock_scale_that_is_no_positive_number_is_refused(scale: Any) -> None:
+    with pytest.raises(InvalidSettings, match=r"context .rollback:clock_scale. is .*; allowed is a number above 0"):
+        Configuration.read({**CONTEXT, "rollback:clock_scale": scale})
 
 
 def every_path(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
