@@ -11,8 +11,8 @@ def main() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _exit)
     from rollback_constructs.limits import LimitExceeded  # noqa: PLC0415
+    from rollback_constructs.settings.environment import InvalidSettings  # noqa: PLC0415
     from stacks.assembly import build  # noqa: PLC0415 - this import starts jsii
-    from stacks.environment import InvalidSettings  # noqa: PLC0415
 
     try:
         app = build()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks.environment import Application, Environment
+from rollback_constructs.settings.environment import Application, Environment
 
 Schema = Mapping[str, Any]
 _REFERENCE = "#/$defs/"

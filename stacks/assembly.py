@@ -10,10 +10,10 @@ from aws_cdk import Environment as CdkEnvironment
 from cdk_nag import AwsSolutionsChecks
 
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
+from rollback_constructs.settings.service import Service
 from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
-from stacks.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
 from stacks.rollback_stack import RollbackStack
-from stacks.service_settings import Service
 from stacks.service_stack import ServiceStack
 
 PROJECT = Path(__file__).resolve().parents[1]

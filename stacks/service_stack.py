@@ -13,8 +13,8 @@ from constructs import Construct
 
 from rollback.names import LAST_KNOWN_GOOD
 from rollback_constructs.attachment import Attachment
-from stacks.environment import Environment
-from stacks.service_settings import Service, Workload
+from rollback_constructs.settings.environment import Environment
+from rollback_constructs.settings.service import Service, Workload
 
 
 class ServiceStack(Stack):

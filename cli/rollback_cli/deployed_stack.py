@@ -87,7 +87,7 @@ class _NullMetrics:
 
 def stack_name(environment: str) -> str:
     """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
-    stem = environment.title().replace("-", "")  # as `stacks.environment.stack_names` makes it
+    stem = environment.title().replace("-", "")  # as `rollback_constructs.settings.environment.stack_names` makes it
     return os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
 
 

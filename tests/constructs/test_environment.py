@@ -13,8 +13,8 @@ from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.functions.function_settings import compact
+from rollback_constructs.settings.environment import Application, Configuration, InvalidSettings, merge
 from stacks.assembly import PROJECT, project_context
-from stacks.environment import Application, Configuration, InvalidSettings, merge
 
 CONTEXT = project_context()
 NUMBERS = sorted(

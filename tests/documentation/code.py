@@ -14,7 +14,7 @@ from documentation import programs
 from documentation.pages import Block
 from documentation.shell import read_commands
 
-from stacks.environment import Application, Environment
+from rollback_constructs.settings.environment import Application, Environment
 
 _SCHEMAS = {"application": Application, "environments": Environment}
 # Prefix of IAM's actions → service of the SDK, where they differ (Service Authorization Reference).

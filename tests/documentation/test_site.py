@@ -12,7 +12,7 @@ from publishing.command_reference import list_commands, render_commands
 from publishing.links import rewrite_links
 from publishing.narrow_tables import label_cells
 from publishing.settings_reference import list_groups, render_settings
-from stacks.environment import Application, Environment
+from rollback_constructs.settings.environment import Application, Environment
 
 needs_tools = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 _LOADED = re.compile(

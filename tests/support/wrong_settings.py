@@ -4,8 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from rollback_constructs.settings.environment import merge
 from stacks.assembly import project_context
-from stacks.environment import merge
 
 CONTEXT = project_context()
 ACCOUNT, REGION = "123456789012", "eu-west-1"

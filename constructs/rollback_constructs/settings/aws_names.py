@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from stacks.setting_errors import nearest, quote_value
+from rollback_constructs.settings.errors import nearest, quote_value
 
 _ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>\d{12}|aws)?:(?P<rest>.+)"

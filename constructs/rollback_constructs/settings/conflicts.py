@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stacks.service_settings import Service
+from rollback_constructs.settings.service import Service
 
 if TYPE_CHECKING:
-    from stacks.environment import Environment
+    from rollback_constructs.settings.environment import Environment
 
 
 @dataclass(frozen=True)

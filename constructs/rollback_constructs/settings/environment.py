@@ -35,17 +35,14 @@ from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.report_bucket import ReportSettings
 from rollback_constructs.self_monitoring import WatchSettings
-from rollback_constructs.triggers import TriggerSettings
-from stacks.aws_names import explain_unknown_region, normalise_names, partition_of
-from stacks.conflicts import find_conflicts
-from stacks.connection_constraints import connection_constraints, reconnect_minutes
-from stacks.database_constraints import database_constraints, database_minutes
-from stacks.drill_constraints import drill_constraints
-from stacks.github_constraints import find_provider_conflict, github_constraints
-from stacks.log_patterns import find_mistake
-from stacks.number_constraints import alarm_constraints, policy_constraints
-from stacks.service_settings import Service
-from stacks.setting_errors import (
+from rollback_constructs.settings.aws_names import explain_unknown_region, normalise_names, partition_of
+from rollback_constructs.settings.conflicts import find_conflicts
+from rollback_constructs.settings.constraints.connections import connection_constraints, reconnect_minutes
+from rollback_constructs.settings.constraints.database import database_constraints, database_minutes
+from rollback_constructs.settings.constraints.drills import drill_constraints
+from rollback_constructs.settings.constraints.github import find_provider_conflict, github_constraints
+from rollback_constructs.settings.constraints.numbers import alarm_constraints, policy_constraints
+from rollback_constructs.settings.errors import (
     ContradictorySettings,
     describe_problems,
     find_converted_values,
@@ -53,6 +50,9 @@ from stacks.setting_errors import (
     quote_value,
     reject_contradictions,
 )
+from rollback_constructs.settings.log_patterns import find_mistake
+from rollback_constructs.settings.service import Service
+from rollback_constructs.triggers import TriggerSettings
 
 Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more

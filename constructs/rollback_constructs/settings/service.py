@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import MAX_TARGET_GROUPS
-from stacks.log_patterns import find_mistake
+from rollback_constructs.settings.log_patterns import find_mistake
 
 _CONTAINER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)  # ECS API reference, ContainerDefinition
 

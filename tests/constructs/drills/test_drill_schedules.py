@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from rollback_constructs.settings.environment import Configuration, InvalidSettings, merge
 from stacks.assembly import build, project_context
-from stacks.environment import Configuration, InvalidSettings, merge
 
 DRILLS = {"schedule": "cron(0 10 ? * TUE *)", "timezone": "Europe/Berlin", "max_age_days": 14}
 

@@ -15,8 +15,8 @@ from static_analysis.aws_actions import DEPENDENT_ACTIONS, actions_of, actions_o
 from static_analysis.call_graph import LAMBDAS, CallGraph
 
 from local_cloud.iam.policies import allows
+from rollback_constructs.settings.environment import Configuration, InvalidSettings, merge
 from stacks.assembly import build, project_context
-from stacks.environment import Configuration, InvalidSettings, merge
 
 Template = dict[str, Any]
 STACK = "MacroAiProductionRollbackStack"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from support.wrong_settings import ACCOUNT, ELB, EXISTING, HERE, ID, REGION, attached
 
-from stacks.aws_names import Kind, parse_name, partition_of
-from stacks.environment import Configuration
-from stacks.service_settings import Service
+from rollback_constructs.settings.aws_names import Kind, parse_name, partition_of
+from rollback_constructs.settings.environment import Configuration
+from rollback_constructs.settings.service import Service
 
 ARN = f"arn:aws:{{}}:{REGION}:{ACCOUNT}:"
 

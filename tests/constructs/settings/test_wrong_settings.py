@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.wrong_settings import CONTEXT, WRONG, Context, P, production
 
-from stacks.environment import Configuration, InvalidSettings
+from rollback_constructs.settings.environment import Configuration, InvalidSettings
 
 
 def refuse(context: Context) -> list[str]:

@@ -11,7 +11,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback_cli import deployed_stack, saved_outputs
 from rollback_cli.shell.cache_folder import cache_folder
-from stacks.environment import Application, stack_names
+from rollback_constructs.settings.environment import Application, stack_names
 
 STACK, ACCOUNT = "MacroAiProductionRollbackStack", "123456789012"
 TOPIC = f"arn:aws:sns:eu-west-1:{ACCOUNT}:notifications"

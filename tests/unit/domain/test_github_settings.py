@@ -8,7 +8,7 @@ from simulations.fake_ports import SETTINGS
 
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.github import GitHubApp, GitHubSettings, IssueSettings
-from stacks.github_constraints import github_constraints
+from rollback_constructs.settings.constraints.github import github_constraints
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:github-AbCdEf"
 APP = {"app_id": "Iv23liabc", "installation_id": 4711, "private_key_secret_arn": SECRET}

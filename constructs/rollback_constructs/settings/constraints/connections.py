@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rollback.domain.settings.database import DatabaseSettings
-from stacks.service_settings import Service
+from rollback_constructs.settings.service import Service
 
 
 def reconnect_minutes(database: DatabaseSettings | None, services: Sequence[Service]) -> float:

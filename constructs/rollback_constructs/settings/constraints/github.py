@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rollback.domain.settings.github import GitHubSettings
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
-from stacks.database_constraints import is_complete_secret_arn
+from rollback_constructs.settings.constraints.database import is_complete_secret_arn
 
 
 def github_constraints(github: GitHubSettings | None) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""Settings of an environment, written at synth by `stacks.environment` and read from one environment variable.
+"""Settings of an environment: synth writes them, and the functions read them from one environment variable.
 
 The variable has compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an
 emergency must not depend on a parameter store. Names known at deployment only (table, topic, state machine) have

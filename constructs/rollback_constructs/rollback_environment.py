@@ -24,9 +24,9 @@ from rollback_constructs.notifications import Notifications
 from rollback_constructs.pipelines.github_actions import GitHubActionsRoles, PipelineResources
 from rollback_constructs.report_bucket import ReportBucket
 from rollback_constructs.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
+from rollback_constructs.settings.environment import Environment
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.workflow import StateMachine
-from stacks.environment import Environment
 
 _MAX_ALARMS_OF_WIDGET = 100  # CloudWatch user guide, "Dashboard body structure", alarm widget
 
