@@ -9,10 +9,10 @@ from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
 from cdk_nag import AwsSolutionsChecks
 
+from rollback_constructs.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
 from rollback_constructs.settings.service import Service
-from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
 from stacks.rollback_stack import RollbackStack
 from stacks.service_stack import ServiceStack
 
@@ -38,7 +38,7 @@ def build(
         outdir: folder of the assembly; None: the CDK's default.
         context: replaces keys of `cdk.json`; the CDK's command line replaces both.
         validate: run CDK's own template validator, which takes half of the time of a synth.
-        review: run cdk-nag's rules at synth, which fails on findings not in `stacks.acknowledgements`.
+        review: run cdk-nag's rules at synth, which fails on findings not in `rollback_constructs.acknowledgements`.
 
     Raises:
         InvalidSettings: a setting is wrong; the message has its path, its value and what is allowed.

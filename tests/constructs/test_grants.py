@@ -23,7 +23,7 @@ from rollback.adapters.aws.errors import _PREFIX_OF
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.functions.access import Access
 from rollback_constructs.functions.functions import PROBING
-from rollback_constructs.keys import KeySettings
+from rollback_constructs.storage.keys import KeySettings
 from rollback_constructs.workflow import _FUNCTIONS as STEPS
 
 Template = dict[str, Any]

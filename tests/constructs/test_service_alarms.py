@@ -33,7 +33,7 @@ def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
     """Return the properties of the alarms of a service with this many target groups, by name."""
     from aws_cdk import App, Stack  # noqa: PLC0415 - this import starts Node, which needs the PATH that conftest sets
 
-    from rollback_constructs.alarms import AlarmSettings, ServiceAlarms  # noqa: PLC0415
+    from rollback_constructs.alarms.service_alarms import AlarmSettings, ServiceAlarms  # noqa: PLC0415
     from rollback_constructs.attachment import Attachment  # noqa: PLC0415
 
     app = App(analytics_reporting=False, tree_metadata=False)

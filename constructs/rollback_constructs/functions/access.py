@@ -13,7 +13,7 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.keys import KeySettings
+from rollback_constructs.storage.keys import KeySettings
 
 Grant = list[iam.PolicyStatement]
 

@@ -26,15 +26,12 @@ from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
-from rollback_constructs.alarms import AlarmSettings
-from rollback_constructs.database_alarms import DatabaseAlarmSettings
+from rollback_constructs.alarms.database_alarms import DatabaseAlarmSettings
+from rollback_constructs.alarms.self_monitoring import WatchSettings
+from rollback_constructs.alarms.service_alarms import AlarmSettings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
-from rollback_constructs.keys import KeySettings
-from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
-from rollback_constructs.report_bucket import ReportSettings
-from rollback_constructs.self_monitoring import WatchSettings
 from rollback_constructs.settings.aws_names import explain_unknown_region, normalise_names, partition_of
 from rollback_constructs.settings.conflicts import find_conflicts
 from rollback_constructs.settings.constraints.connections import connection_constraints, reconnect_minutes
@@ -52,6 +49,9 @@ from rollback_constructs.settings.errors import (
 )
 from rollback_constructs.settings.log_patterns import find_mistake
 from rollback_constructs.settings.service import Service
+from rollback_constructs.storage.keys import KeySettings
+from rollback_constructs.storage.ledger import LedgerSettings
+from rollback_constructs.storage.report_bucket import ReportSettings
 from rollback_constructs.triggers import TriggerSettings
 
 Context = Mapping[str, Any]

@@ -10,7 +10,7 @@ from aws_cdk import assertions
 from aws_cdk import aws_sns as sns
 
 from rollback.domain.settings.chat import ChatSettings, SlackChannel, TeamsChannel
-from rollback_constructs.chat import Chat
+from rollback_constructs.messages.chat import Chat
 from rollback_constructs.settings.environment import Configuration, InvalidSettings
 
 SLACK = SlackChannel(workspace_id="T0123ABC", channel_id="C0123ABC")

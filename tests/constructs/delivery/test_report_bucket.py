@@ -11,8 +11,8 @@ from aws_cdk import aws_kms as kms
 from constructs.conftest import _assembly
 from constructs.test_access import actions, statements
 
-from rollback_constructs.report_bucket import ReportBucket, ReportSettings
 from rollback_constructs.settings.environment import Configuration, InvalidSettings
+from rollback_constructs.storage.report_bucket import ReportBucket, ReportSettings
 
 STACK = "MacroAiProductionRollbackStack"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555"

@@ -1,7 +1,7 @@
 """Constraints between numbers of an environment's settings, and limits of AWS on their products."""
 
 from rollback.domain.settings.policy import Policy
-from rollback_constructs.alarms import AlarmSettings
+from rollback_constructs.alarms.service_alarms import AlarmSettings
 from rollback_constructs.triggers import TriggerSettings
 
 _HOUR, _DAY, _WEEK = 3_600, 86_400, 604_800  # seconds
