@@ -9,7 +9,6 @@ from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
 from cdk_nag import AwsSolutionsChecks
 
-from rollback_constructs.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
 from rollback_constructs.settings.service import Service
@@ -73,12 +72,11 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
     attachments = {service.name: _to_attachment(service) for service in settings.services if service.existing}
     for service in settings.created_services:
         service_resources = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
-        acknowledge_service_stack(service_resources)
         attachments[service.name] = service_resources.attachment
     in_order = tuple(attachments[service.name] for service in settings.services)
     urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
     runtime_settings = settings.runtime_settings(configuration.application, name, urls, service_stack)
-    rollback_resources = RollbackStack(
+    RollbackStack(
         app,
         rollback_stack,
         settings=settings,
@@ -87,8 +85,6 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         bundle=configuration.bundle,
         env=env,
     )
-    deployed_by = tuple(service.stack for service in runtime_settings.services if service.stack)
-    acknowledge_rollback_stack(rollback_resources, in_order, f"{runtime_settings.prefix}-rollback", deployed_by)
 
 
 def _to_attachment(service: Service) -> Attachment:

@@ -12,6 +12,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from rollback.names import LAST_KNOWN_GOOD
+from rollback_constructs.acknowledgements import acknowledge
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.settings.service import Service, Workload
@@ -63,6 +64,7 @@ class ServiceStack(Stack):
         CfnOutput(self, "RepositoryUri", value=self._repository.repository_uri)
         CfnOutput(self, "ServiceArn", value=fargate.service_arn)
         CfnOutput(self, "TargetGroupArn", value=group.target_group_arn)
+        _acknowledge_findings(self)
 
     def _network(self, zones: tuple[str, ...]) -> ec2.Vpc:
         gateways = self._workload.nat_gateways
@@ -192,3 +194,16 @@ def _secrets(scope: Construct, workload: Workload) -> dict[str, ecs.Secret]:
         )
         for name, arn in workload.secrets.items()
     }
+
+
+def _acknowledge_findings(stack: Stack) -> None:
+    """Acknowledge what the service stack leaves to the account's owner."""
+    acknowledge(stack, "Vpc", "VPC7", "the account's owner decides about flow logs")
+    acknowledge(
+        stack, "Task", "ECS2", "plain variables have no secrets; the task reads secrets from Secrets Manager by ARN"
+    )
+    acknowledge(
+        stack, "Task/ExecutionRole", "IAM5[Resource::*]", "ecr:GetAuthorizationToken has no resource-level permissions"
+    )
+    acknowledge(stack, "LoadBalancer", "ELB2", "access logs need a bucket of the account; the alarms use metrics")
+    acknowledge(stack, "LoadBalancer/SecurityGroup", "EC23", "a public API is open to the public")

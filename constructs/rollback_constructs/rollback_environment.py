@@ -16,6 +16,7 @@ from constructs import Construct
 from rollback.domain.settings.environment import Settings
 from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
+from rollback_constructs.acknowledgements import acknowledge_environment
 from rollback_constructs.alarms.database_alarms import DatabaseAlarms
 from rollback_constructs.alarms.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
@@ -98,7 +99,7 @@ class RollbackEnvironment:
         )
         chat = self._chat()
         stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
-        self.access = Access(scope, attachments, stacks, settings.keys)
+        self.access = Access(Stack.of(scope), attachments, stacks, settings.keys)
         self.functions = self._functions(bundle, chat)
         self.rollbacks = self._rollback_workflow()
         self.promotions = self._promotion_workflow()
@@ -127,6 +128,7 @@ class RollbackEnvironment:
         self._outputs(service_alarms)
         resources = sum(isinstance(part, CfnResource) for part in Stack.of(scope).node.find_all())
         check_resources(resources, runtime_settings.environment, len(attachments))
+        acknowledge_environment(scope, attachments, self._workflow_name, stacks)
 
     def _make_keys(self) -> EncryptionKeys:
         arns = self._settings.keys
