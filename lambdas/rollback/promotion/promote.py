@@ -5,6 +5,7 @@ the release's state is set last, so that after a crash the rest is done again.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -41,6 +42,8 @@ from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.error_logs import read_baseline
 from rollback.verification.checks.evidence_keys import TARGET_GROUP_GONE
 from rollback.verification.checks.ports import ReleaseCheckPorts
+from rollback.verification.checks.task_rules import NO_LOAD_BALANCER, TaskWindow
+from rollback.verification.checks.tasks import check_tasks
 
 # The function has 60 s. One service takes up to 38 s for the database, beside its probes, and seconds for the rest.
 _LAST_START = timedelta(seconds=15)
@@ -51,6 +54,24 @@ class NextState(StrEnum):
 
     WAIT = "wait"
     DONE = "done"
+
+
+@dataclass(frozen=True)
+class _BakeTraffic:
+    """Requests during a bake.
+
+    Attributes:
+        requests: None: no load balancer counts them, so `bake_minimum_requests` does not apply, and failed tasks do.
+        why_uncounted: empty if requests are counted.
+    """
+
+    requests: float | None
+    why_uncounted: str
+
+    @property
+    def note(self) -> str:
+        """Text for the record of the promotion."""
+        return f"; {self.why_uncounted}, and no task failed" if self.why_uncounted else ""
 
 
 class PromotionCursor(BaseModel):
@@ -142,17 +163,20 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
     waiting = find_rollback_at_gate(cursor.service, ports)
     if waiting is not None:  # it may be about this very release, which is no evidence yet that the release is good
         return _bake_on(cursor, duration, f"{waiting.id} waits for an approval")
+    traffic = _read_bake_traffic(release.service, bake.since, ports)
     objection = _find_alarms(release.service, bake.since, ports)
-    if objection is not None:  # after an alarm the bake starts again
+    objection = objection or _find_task_failures(release.service, bake.since, traffic, ports)
+    if objection is not None:  # after an alarm or a failed task the bake starts again
         ports.ledger.put_bake(bake.model_copy(update={"since": now}))
-    objection = objection or _find_objection(release, bake.since, ports)
+    objection = objection or _find_objection(release, traffic, ports)
     if objection is not None:
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
             return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
         return _bake_on(cursor, duration, objection)
     release = _record_baseline(release, bake.since, ports)
     try:
-        promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports, lease_counter=lease_counter)
+        reason = f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC{traffic.note}"
+        promote(release, reason, ports, lease_counter=lease_counter)
     except LeaseTaken as taken:  # the release may be the cause: its bake is judged again after the rollback
         prepare_standing_plan(cursor.service, ports)  # without the release, which is no target yet
         return _bake_on(cursor, duration, str(taken))
@@ -269,8 +293,29 @@ def _find_alarms(service_name: str, since: datetime, ports: AlarmReadinessPorts)
     return f"alarms during the bake: {', '.join(sorted(alarms))}" if alarms else None
 
 
-def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts) -> str | None:
-    """The first objection against a promotion; None: there is none, and enough requests were served."""
+def _read_bake_traffic(service_name: str, since: datetime, ports: ReleaseCheckPorts) -> _BakeTraffic:
+    """Count the requests of the bake. They are not counted without a load balancer, or behind a network one."""
+    view = ports.services.describe(ports.settings.service(service_name))
+    if not view.target_groups:
+        return _BakeTraffic(None, NO_LOAD_BALANCER)
+    target_groups = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
+    count = ports.alarms.requests_since(target_groups, since) if target_groups else 0.0
+    return _BakeTraffic(count, "" if count is not None else "network load balancer: no requests were counted")
+
+
+def _find_task_failures(
+    service_name: str, since: datetime, traffic: _BakeTraffic, ports: ReleaseCheckPorts
+) -> str | None:
+    """Find failed tasks, which are the evidence where requests are not counted."""
+    if traffic.requests is not None:
+        return None
+    service = ports.settings.service(service_name)
+    check = check_tasks(service, ports.services.describe(service), TaskWindow(since), ports)
+    return f"{check.name}: {check.reason}" if check.verdict is Verdict.FAIL else None
+
+
+def _find_objection(release: Release, traffic: _BakeTraffic, ports: ReleaseCheckPorts) -> str | None:
+    """The first objection against a promotion; None: there is none, and enough requests were served or none count."""
     service = ports.settings.service(release.service)
     view = ports.services.describe(service)
     if view.desired_count == 0:
@@ -281,11 +326,8 @@ def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts)
     if failed_checks:
         return "; ".join(f"{c.name}: {c.reason}" for c in failed_checks)
     required_requests = ports.settings.policy.bake_minimum_requests
-    if view.target_groups and required_requests:
-        target_groups = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
-        request_count = ports.alarms.requests_since(target_groups, since) if target_groups else 0
-        if request_count < required_requests:
-            return f"{request_count:.0f} requests during the bake, fewer than the required {required_requests}"
+    if traffic.requests is not None and traffic.requests < required_requests:
+        return f"{traffic.requests:.0f} requests during the bake, fewer than the required {required_requests}"
     return None
 
 

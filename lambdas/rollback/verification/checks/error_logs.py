@@ -47,7 +47,7 @@ def check_error_logs(
         return judge_error_logs(release.log_baseline, LogSample(0, minutes, 0, None))
     namespace = error_logs_namespace(ports.settings.prefix, release.service)
     count = ports.alarms.error_logs_between(namespace, begin, until)
-    requests = ports.alarms.requests_between(view.target_groups, begin, until) if view.target_groups else None
+    requests = ports.alarms.requests_between(view.target_groups, begin, until)
     sample = LogSample(count.errors, minutes, count.minutes_with_data, requests)
     return judge_error_logs(release.log_baseline, sample)
 
@@ -65,7 +65,7 @@ def read_baseline(release: Release, view: ServiceView, since: datetime, ports: T
     count = ports.alarms.error_logs_between(error_logs_namespace(ports.settings.prefix, release.service), begin, until)
     if count.minutes_with_data == 0:
         return None
-    requests = ports.alarms.requests_between(view.target_groups, begin, until) if view.target_groups else None
+    requests = ports.alarms.requests_between(view.target_groups, begin, until)
     return LogBaseline(since=begin, until=until, errors=count.errors, requests=requests)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rollback.errors import UnsupportedService
 from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceRevision, ServiceView
+from rollback.resources.aws.ecs_task import ServiceTask
 from rollback.resources.aws.primary_revision import primary_revision
 from rollback.resources.aws.service_shape import shape_of
 
@@ -119,6 +120,23 @@ def resolved_images(revision: EcsResponse) -> dict[str, str]:
         for c in revision.get("containerImages", ())
         if c.get("imageDigest")
     }
+
+
+def service_task(task: EcsResponse) -> ServiceTask:
+    """Read a task of DescribeTasks. A container has a reason of its own, such as `OutOfMemoryError`."""
+    containers = task.get("containers", ())
+    reasons = (task.get("stoppedReason", ""), *(str(container.get("reason", "")) for container in containers))
+    return ServiceTask(
+        arn=task["taskArn"],
+        definition_arn=task["taskDefinitionArn"],
+        deployment_id=task.get("startedBy", ""),
+        is_stopped=task.get("lastStatus") == "STOPPED",
+        stopped_at=task.get("stoppedAt"),
+        stop_code=task.get("stopCode", ""),
+        stop_reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)),
+        exit_codes={c["name"]: int(c["exitCode"]) for c in containers if c.get("exitCode") is not None},
+        is_unhealthy=task.get("healthStatus") == "UNHEALTHY",
+    )
 
 
 def images_of_tasks(tasks: Iterable[EcsResponse]) -> dict[str, str]:
