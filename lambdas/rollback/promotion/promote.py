@@ -25,8 +25,9 @@ from rollback.identity.candidates import release_named
 from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
 from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease, find_rollback_at_gate
-from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
+from rollback.names import degraded_alarm, family_of, outage_alarm
 from rollback.ports.holders import HasSettings
+from rollback.promotion.image_protection import protect_images
 from rollback.promotion.ports import (
     AlarmReadinessPorts,
     BaselinePorts,
@@ -36,7 +37,6 @@ from rollback.promotion.ports import (
 )
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
 from rollback.resources.aws.target_group_health import conclusive_groups
-from rollback.resources.aws.task_definition import is_pinned
 from rollback.verification.check_list import CheckOptions, run_checks
 from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.error_logs import read_baseline
@@ -227,9 +227,7 @@ def promote(release: Release, reason: str, ports: PreparationPorts, *, lease_cou
     Raises:
         LeaseTaken: a rollback took the lease since; the standing plan names the release, and has to be computed again.
     """
-    for image in filter(is_pinned, release.images.values()):
-        if ports.images.exists(image) is not None:
-            ports.images.add_tag(image, last_known_good_tag(ports.settings.environment, image))
+    protect_images(release, ports)
     schema = _schema_of_running(release, ports)
     changes = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
     prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=changes))

@@ -18,6 +18,8 @@ from rollback.identity.target_groups import read_group_health
 from rollback.identity.task_definition import ensure_registered_definition, read_standing_plan
 from rollback.ports.holders import HasScaling, HasServices, HasTargetGroups
 from rollback.promotion.alarm_readiness import alarm_checks
+from rollback.promotion.image_protection import CHECK_NAME as PROTECTION_CHECK
+from rollback.promotion.image_protection import check_images_protected
 from rollback.promotion.ports import PreparationPorts
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
@@ -53,6 +55,7 @@ def prepare_standing_plan(
         _check_has_target(targets),
         *(newest.checks if newest is not None else ()),
         *((_check_target_is_ready(plan, running),) if targets else ()),
+        *_check_protection(newest, ports),
         arn_format(view.arn),
         run_check("target-groups-are-in-use", lambda: _check_target_groups(view, ports)),
         run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, ports)),
@@ -118,6 +121,12 @@ def _standing_targets(
         if len(possible_targets) >= _MIN_TARGETS and other_targets:
             break
     return tuple(targets)
+
+
+def _check_protection(target: StandingTarget | None, ports: PreparationPorts) -> tuple[Check, ...]:
+    if target is None:
+        return ()
+    return (run_check(PROTECTION_CHECK, lambda: check_images_protected(target.release, ports)),)
 
 
 def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from support.builders import NOW, release, rollback
 
 from rollback.adapters.aws.cloudwatch import dimension_of, is_transition_to_alarm
-from rollback.adapters.aws.ecr import parse
 from rollback.adapters.aws.ecs.parse import (
     images_of_tasks,
     newest_of,
