@@ -1,8 +1,8 @@
 """Protect the images of promoted releases from expiry, and say which images are not protected.
 
-A lifecycle rule of ECR spares the images with the tag `last-known-good-…` (`repository_policies` in the docs). A tag is
-put on images of this account and region only, whose repositories `repository` and `sidecar_repositories` name. The
-owner of any other repository or registry has to keep the image.
+A lifecycle rule of ECR can spare the images with a tag that begins with `last-known-good-`. Only images of this account
+and region are tagged, in the repositories that `repository` and `sidecar_repositories` name. The owner of any other
+repository or registry has to keep the image.
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def _unprotected(release: Release, settings: Settings, own: AccountAndRegion | N
 
 
 def _why_foreign(image: str, own: AccountAndRegion | None) -> str | None:
-    """Say why this product may not tag an image; None: the image is of this account and region, or those are unknown."""
+    """Say why this product may not tag an image; None: it is of this account and region, or they are unknown."""
     parsed = parse(image)
     if parsed is None:
         return "is not in ECR"

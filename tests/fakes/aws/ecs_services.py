@@ -121,6 +121,7 @@ class FakeServices:
         self.default_behaviour: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
+        self.controller, self.scheduling_strategy = "ECS", "REPLICA"
         self.stopped_tasks: list[ServiceTask] = []
         self.shape = ServiceShape()
         self.resolves_images = True  # False: as for versionConsistency disabled, the tasks alone tell
@@ -228,7 +229,12 @@ class FakeServices:
         name = f"{service.cluster}/{service.ecs_service}"
         if service.cluster != self.cluster:
             raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings")
-        found = {"status": self.status, "deploymentConfiguration": self.deployment_configuration}
+        found = {
+            "status": self.status,
+            "deploymentConfiguration": self.deployment_configuration,
+            "deploymentController": {"type": self.controller},
+            "schedulingStrategy": self.scheduling_strategy,
+        }
         is_active = self.is_named_by(service) and self.status != "MISSING"
         require_supported_service({"services": [found] if is_active else [], "failures": [{"reason": "MISSING"}]}, name)
         newest = self._service_deployments[0]

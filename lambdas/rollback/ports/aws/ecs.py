@@ -17,7 +17,8 @@ class Services(Protocol):
         """Describe the service as ECS reports it now.
 
         Raises:
-            UnsupportedService: the service is gone, not ACTIVE, or not deployed by ECS's rolling update.
+            UnsupportedService: the service is gone or not ACTIVE.
+            UnsupportedKind: the service is a daemon, or not deployed by ECS's rolling update.
         """
         ...
 
