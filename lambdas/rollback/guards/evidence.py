@@ -6,6 +6,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Rollback
+from rollback.domain.settings.watched import Starts
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
 from rollback.guards.ports import GuardPorts, OutagePorts, TrafficPorts
@@ -66,16 +67,23 @@ def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) ->
     is_outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or is_outage:
         return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
-    leaf_names = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
-    in_alarm = [name for name, state in ports.alarms.states(leaf_names).items() if state == "ALARM"]
+    in_alarm = _parts_in_alarm(service, ports)
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rate_alarms = leaf_alarms(prefix, service, RATE_ALARMS)
     request_count = _count_requests(view, since, ports) if set(in_alarm) & set(rate_alarms) else None
     return guards.check_enough_traffic(in_alarm, rate_alarms, request_count, policy, now)
 
 
+def _parts_in_alarm(service_name: str, ports: TrafficPorts) -> list[str]:
+    """List the alarms in ALARM of which the composite alarms consist: our leaf alarms, and alarms of the team's own."""
+    extra_alarms = ports.settings.service(service_name).extra_alarms
+    own = leaf_alarms(ports.settings.prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS))
+    extra = (extra.alarm for extra in extra_alarms if extra.starts is not Starts.EVIDENCE)
+    return [name for name, state in ports.alarms.states((*own, *extra)).items() if state == "ALARM"]
+
+
 def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> float | None:
-    """Count requests; None: CloudWatch refused permanently, as for a deleted target group."""
+    """Count requests; None: they are not counted, or CloudWatch refused permanently, as for a deleted target group."""
     try:
         return ports.alarms.requests_since(view.target_groups, since)
     except CallRefused:
@@ -94,10 +102,9 @@ def _check_outage_alarm(rollback: Rollback, view: ServiceView, ports: OutagePort
 
 def check_outage_against_elb(service_name: str, view: ServiceView, ports: OutagePorts) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
-    prefix, policy, now = ports.settings.prefix, ports.settings.policy, ports.clock.now()
+    policy, now = ports.settings.policy, ports.clock.now()
     try:
-        states = ports.alarms.states(leaf_alarms(prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS)))
-        in_alarm = [name for name, state in states.items() if state == "ALARM"]
+        in_alarm = _parts_in_alarm(service_name, ports)
         healthy = {
             group: sum(target.state == "healthy" for target in ports.target_groups.health(group))
             for group in (view.target_groups if in_alarm else ())

@@ -34,6 +34,10 @@ _END_REASONS = {
         "load-balancer target"
     ),
 }
+_NOT_THE_RELEASE_WITHOUT_TARGETS = (
+    "the target release runs with all its tasks, and no load balancer checks them: nothing shows that the release is the "
+    "cause, look for another cause"
+)
 _AFTER_LAST_LEVEL = "restart from zero was the last escalation level"
 
 
@@ -74,17 +78,21 @@ def escalate(rollback: Rollback, reason: str, view: ServiceView, ports: Escalati
     return rollback.evolve(
         service=progress.evolve(attempts=attempts),
         outcome=Outcome.FAILED,
-        reason=f"{reason}; {_describe_end(end, progress.escalation_level, service_health)}",
+        reason=f"{reason}; {_describe_end(end, progress.escalation_level, service_health, view)}",
         wait_seconds=0,
     )
 
 
-def _describe_end(end: EscalationEnd, level: EscalationLevel, service_health: ServiceHealth) -> str:
-    is_after_last_level = end is EscalationEnd.NO_LEVEL_ALLOWED and level is EscalationLevel.RESTART_FROM_ZERO
-    end_reason = _AFTER_LAST_LEVEL if is_after_last_level else _END_REASONS[end]
+def _describe_end(end: EscalationEnd, level: EscalationLevel, service_health: ServiceHealth, view: ServiceView) -> str:
+    end_reason = _END_REASONS[end]
+    if end is EscalationEnd.NO_LEVEL_ALLOWED and level is EscalationLevel.RESTART_FROM_ZERO:
+        end_reason = _AFTER_LAST_LEVEL
+    elif end is EscalationEnd.NOT_THE_RELEASE and not view.target_groups:
+        end_reason = _NOT_THE_RELEASE_WITHOUT_TARGETS
+    counted = "targets healthy" if view.target_groups else "tasks run, and no load balancer checks them"
     if service_health.healthy_targets is None:
         return f"{end_reason} (healthy targets: not known, desired count {service_health.desired_count})"
-    return f"{end_reason} ({service_health.healthy_targets} of {service_health.desired_count} targets healthy)"
+    return f"{end_reason} ({service_health.healthy_targets} of {service_health.desired_count} {counted})"
 
 
 def reassert_target(rollback: Rollback, view: ServiceView, ports: EscalationPorts) -> Rollback | None:
