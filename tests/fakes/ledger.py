@@ -18,6 +18,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry, build_entries
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.release_watch.watch import Baseline
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
@@ -48,6 +49,7 @@ class FakeLedger:
         self._definitions: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, StandingPlan] = {}
         self._bakes: dict[str, Bake] = {}
+        self._watch_baselines: dict[str, Baseline] = {}
         self._schemas: dict[str, ReleaseSchema] = {}
         self._points: list[RecordedPoint] = []
         self._observations: dict[str, Observation] = {}
@@ -264,6 +266,12 @@ class FakeLedger:
 
     def put_bake(self, bake: Bake) -> None:
         self._bakes[bake.service] = bake
+
+    def watch_baseline(self, service: str) -> Baseline | None:
+        return self._watch_baselines.get(service)
+
+    def put_watch_baseline(self, service: str, baseline: Baseline) -> None:
+        self._watch_baselines[service] = baseline
 
     def standing_plan(self, service: str) -> StandingPlan | None:
         return self._plans.get(service)

@@ -1,8 +1,10 @@
-"""The request of a pipeline whose checks failed after a deployment (`rollback verify --rollback-on-failure`).
+"""The request of somebody who looked at one deployment, and found it bad.
+
+That is a pipeline whose checks failed (`rollback verify --rollback-on-failure`), or the watch over a fresh release.
 
 Such a start is an automatic trigger: the guards judge it, and it can't force, name a target or a type. So it never may
 do more than a manual start. Its event id comes from the deployment, and the ledger takes an id once: a
-pipeline's job that runs again starts no second rollback.
+pipeline's job that runs again starts no second rollback, nor does a watch.
 """
 
 import re
@@ -11,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollback.check import Check
-from rollback.domain.request import Request, Trigger
+from rollback.domain.request import DEPLOYMENT_CHECKS, Request, Trigger
 from rollback.domain.rollback import TriggerEvent
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
@@ -27,16 +29,21 @@ _MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
 def is_health_check(execution_input: object) -> bool:
-    """Whether an input is a pipeline's request, by its member `trigger`."""
-    return isinstance(execution_input, Mapping) and execution_input.get("trigger") == Trigger.HEALTH_CHECK.value
+    """Whether an input is such a request, by its member `trigger`."""
+    return isinstance(execution_input, Mapping) and execution_input.get("trigger") in tuple(DEPLOYMENT_CHECKS)
 
 
 def build_input(
-    service: str, deployment_id: str, at: datetime, failed: tuple[Check, ...], requested_by: str
+    service: str,
+    deployment_id: str,
+    at: datetime,
+    failed: tuple[Check, ...],
+    requested_by: str,
+    trigger: Trigger = Trigger.HEALTH_CHECK,
 ) -> dict[str, Any]:
     """Make the input of an execution."""
     return {
-        "trigger": Trigger.HEALTH_CHECK.value,
+        "trigger": trigger.value,
         "service": service,
         "deployment": deployment_id,
         "at": at.astimezone(UTC).isoformat(),
@@ -48,7 +55,7 @@ def build_input(
 
 
 def read_health_check(execution_input: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
-    """Parse a pipeline's request.
+    """Parse such a request.
 
     Raises:
         InvalidRequest: a field is missing, unknown, or of another shape; nothing was changed.
@@ -66,6 +73,7 @@ def read_health_check(execution_input: Mapping[str, Any], settings: Settings) ->
             f"deployment is {quoted(deployment_id)}; it must be the id of an ECS deployment, ecs-svc/<number>; "
             "nothing was changed"
         )
+    trigger = Trigger(execution_input["trigger"])
     reason = f"failed health checks: {_list_checks(execution_input.get('failed_checks'))}"
     request = Request(
         service=service,
@@ -73,12 +81,12 @@ def read_health_check(execution_input: Mapping[str, Any], settings: Settings) ->
         requested_by=one_line(_text(execution_input, "requested_by", REQUESTER_LIMIT), REQUESTER_LIMIT),
     )
     event = TriggerEvent(
-        id=f"health-check/{service}/{deployment_id}",
+        id=f"{trigger.replace('_', '-')}/{service}/{deployment_id}",
         at=_time(execution_input.get("at")),
         deployment_id=deployment_id,
         reason=request.reason,
     )
-    return request, Trigger.HEALTH_CHECK, event
+    return request, trigger, event
 
 
 def judge_health_check(event: TriggerEvent, view: ServiceView, policy: Policy, now: datetime) -> tuple[Check, ...]:

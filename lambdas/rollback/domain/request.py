@@ -43,12 +43,15 @@ class Trigger(StrEnum):
     ALARM = "alarm"
     DEPLOYMENT_FAILED = "deployment_failed"
     HEALTH_CHECK = "health_check"  # a failed check after a deployment: `rollback verify --rollback-on-failure`
+    RELEASE_WATCH = "release_watch"  # the watch over a fresh release: its probes or its tasks failed
     MANUAL = "manual"
     DRILL = "drill"  # a rehearsal on a healthy service, by an operator or a schedule
     TEST = "test"  # an event of `rollback doctor --send-test-event`: always suppressed
 
 
 OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})
+# Somebody looked at one deployment, and names it: a pipeline after its deployment, or the watch over a fresh release.
+DEPLOYMENT_CHECKS = frozenset({Trigger.HEALTH_CHECK, Trigger.RELEASE_WATCH})
 
 
 class Request(BaseModel):

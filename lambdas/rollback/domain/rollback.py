@@ -25,7 +25,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.refusal import Refusal
 from rollback.domain.releases.newer_release import NewerRelease
 from rollback.domain.releases.release import Release
-from rollback.domain.request import DATABASE_TYPES, Request, RollbackType, Trigger
+from rollback.domain.request import DATABASE_TYPES, DEPLOYMENT_CHECKS, Request, RollbackType, Trigger
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.environment import Settings, StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
@@ -223,8 +223,8 @@ class Rollback(BaseModel):
 
     @property
     def may_be_evaluated_again(self) -> bool:
-        """Whether the janitor may evaluate the trigger again. A health check's result is known to its pipeline."""
-        return self.event is not None and self.trigger not in (Trigger.HEALTH_CHECK, Trigger.TEST)
+        """Whether the janitor may evaluate the trigger again. Who looked at one deployment looks again."""
+        return self.event is not None and self.trigger not in {*DEPLOYMENT_CHECKS, Trigger.TEST}
 
     @property
     def has_fenced(self) -> bool:

@@ -15,6 +15,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger.index import ChangeEntry, ObligationsEntry, PendingEntry, TriggerResultEntry
 from rollback.domain.ledger.page_count import PageCount
 from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.release_watch.watch import Baseline
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
@@ -303,6 +304,16 @@ class Releases(Protocol):
     @changes_state
     def put_bake(self, bake: Bake) -> None:
         """Begin a bake, or begin it again; the last call counts."""
+        ...
+
+    @reads
+    def watch_baseline(self, service: str) -> Baseline | None:
+        """Return what a fresh release is compared with; None: there is nothing, or it can't be read."""
+        ...
+
+    @changes_state
+    def put_watch_baseline(self, service: str, baseline: Baseline) -> None:
+        """Replace what the next release is compared with; the last call counts."""
         ...
 
     @reads

@@ -11,7 +11,7 @@ from rollback.check import Verdict
 from rollback.domain.ledger.page_count import needs_operator
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import ReleaseState
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import DEPLOYMENT_CHECKS, RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.approval import format_approval
@@ -63,7 +63,7 @@ def _subject_lines(rollback: Rollback) -> Iterator[str]:
     yield f"{'Drill' if rollback.is_drill else 'Rollback'} {rollback.id}: {rollback.outcome or _open_state(rollback)}"
     yield f"Why: {rollback.reason or 'no reason was recorded'}"
     source = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
-    if rollback.trigger is Trigger.HEALTH_CHECK:
+    if rollback.trigger in DEPLOYMENT_CHECKS:
         source = f", started by {rollback.request.requested_by}: {rollback.request.reason}"
     yield f"Trigger: {rollback.trigger}{source}"
     if rollback.evaluations > 1:

@@ -20,7 +20,7 @@ from rollback.domain.drills.eligibility import why_not_allowed
 from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.health_check import is_health_check, judge_health_check, read_health_check
 from rollback.domain.ledger.index import FAILED_DEPLOYMENT
-from rollback.domain.request import Request, RollbackType, Trigger, parse_request
+from rollback.domain.request import DEPLOYMENT_CHECKS, Request, RollbackType, Trigger, parse_request
 from rollback.domain.rollback import EVENT_IS_NEW, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.errors import CallRefused, Conflict, ExternalServiceError, InvalidRequest, RollbackError
 from rollback.guards.evidence import ALARM_IS_IN_ALARM
@@ -152,7 +152,7 @@ def _admit_new(rollback: Rollback, execution_input: object, ports: AdmissionPort
 
 def _judge_trigger(rollback: Rollback, execution_input: object, ports: AdmissionPorts) -> tuple[Check, ...]:
     """Checks of an event, and of the present state of its alarm or deployment; none for an operator's input."""
-    if rollback.trigger is Trigger.HEALTH_CHECK and rollback.event is not None:
+    if rollback.trigger in DEPLOYMENT_CHECKS and rollback.event is not None:
         return _judge_checked_deployment(rollback, rollback.event, ports)
     if not isinstance(execution_input, Mapping) or not is_event(execution_input) or rollback.event is None:
         return ()

@@ -19,6 +19,7 @@ from rollback.adapters.ledger.table import (
     text_of,
 )
 from rollback.canonical_json import sha256_of
+from rollback.domain.release_watch.watch import Baseline
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake, StandingPlan
@@ -142,6 +143,14 @@ class LedgerReleases:
     def put_bake(self, bake: Bake) -> None:
         """Replace the item without a condition."""
         self._table.put({**key(f"SERVICE#{bake.service}", "BAKE"), "body": {"S": bake.model_dump_json()}})
+
+    def watch_baseline(self, service: str) -> Baseline | None:
+        """Take an unreadable baseline for none: the defaults are used."""
+        return self._table.get_readable_body(Baseline, f"SERVICE#{service}", "WATCH_BASELINE")
+
+    def put_watch_baseline(self, service: str, baseline: Baseline) -> None:
+        """Replace the item without a condition."""
+        self._table.put({**key(f"SERVICE#{service}", "WATCH_BASELINE"), "body": {"S": baseline.model_dump_json()}})
 
     def standing_plan(self, service: str) -> StandingPlan | None:
         """Read the service's item."""

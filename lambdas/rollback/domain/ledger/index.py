@@ -15,7 +15,7 @@ from rollback.check import Verdict
 from rollback.domain.drills.completed_drill import CompletedDrill, completed_drill_of
 from rollback.domain.event import DETERIORATION_CHECK
 from rollback.domain.obligation import OPERATOR, Obligation
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import DEPLOYMENT_CHECKS, RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 
 # Outcomes by which a plan decides about an alarm: an operator was notified.
@@ -246,7 +246,7 @@ def build_trigger_result_entry(rollback: Rollback) -> TriggerResultEntry | None:
     An event without an alarm would count as one about a failed deployment, so a test event gets no entry.
     """
     event = rollback.event
-    if event is None or rollback.trigger in (Trigger.HEALTH_CHECK, Trigger.TEST):
+    if event is None or rollback.trigger in {*DEPLOYMENT_CHECKS, Trigger.TEST}:
         return None
     return TriggerResultEntry(
         rollback_id=rollback.id,

@@ -87,8 +87,4 @@ class RateTest(BaseModel):
 
     def is_bad(self, min_evidence: int) -> bool:
         """Whether the failures are too many for chance, in enough intervals and observations."""
-        return (
-            self.total >= THRESHOLD
-            and self.failing_intervals >= MIN_INTERVALS
-            and self.observations >= min_evidence
-        )
+        return self.total >= THRESHOLD and self.failing_intervals >= MIN_INTERVALS and self.observations >= min_evidence

@@ -203,6 +203,4 @@ def _with_sum(answers: Mapping[str, Answers]) -> dict[str, Answers]:
 
 
 def _sum(total: RateBaseline, answers: Answers) -> RateBaseline:
-    return RateBaseline(
-        observations=total.observations + answers.count, failures=total.failures + answers.failures
-    )
+    return RateBaseline(observations=total.observations + answers.count, failures=total.failures + answers.failures)

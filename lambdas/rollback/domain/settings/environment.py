@@ -20,6 +20,7 @@ from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
+from rollback.domain.settings.release_watch import ReleaseWatchSettings
 from rollback.domain.settings.watched import ExtraAlarm, Queue, Starts, Unwatched
 from rollback.errors import InvalidRequest
 from rollback.names import MAX_QUEUES
@@ -140,6 +141,7 @@ class Settings(BaseModel):
     drills: DrillSettings = DrillSettings()
     github: GitHubSettings | None = None
     chat: ChatSettings = ChatSettings()
+    release_watch: ReleaseWatchSettings = ReleaseWatchSettings()
 
     @model_validator(mode="after")
     def _writers_are_known(self) -> Self:

@@ -77,6 +77,8 @@ def _what_happened(rollback: Rollback) -> str:
         cause = f"Alarm {event.alarm} went into ALARM at {moment(event.at)}"
     elif event is not None and rollback.trigger is Trigger.HEALTH_CHECK:
         cause = f"A health check by {rollback.request.requested_by} failed at {moment(event.at)}"
+    elif event is not None and rollback.trigger is Trigger.RELEASE_WATCH:
+        cause = f"The watch over the fresh release found it bad at {moment(event.at)}"
     elif event is not None and rollback.is_test:
         cause = f"A test event of the doctor was sent at {moment(event.at)}"
     elif event is not None:

@@ -80,6 +80,8 @@ def _source(rollback: Rollback) -> str:
         return f"Alarm {event.alarm} went into ALARM"
     if rollback.trigger is Trigger.HEALTH_CHECK:
         return "A pipeline's health check of the deployment failed"
+    if rollback.trigger is Trigger.RELEASE_WATCH:
+        return "The watch over the fresh release found it bad"
     if rollback.is_test:
         return "The doctor sent a test event"
     return "ECS reported a failed deployment"
