@@ -125,11 +125,13 @@ def test_tasks_of_another_deployment_are_no_evidence() -> None:
 
 def test_the_window_begins_once_the_deployment_has_settled() -> None:
     simulation = fresh_release()
-    simulation.services.draining = 1  # tasks of the release before still run
-    cursor = watch(simulation, looks=100)  # 1,000 s, longer than the ten minutes
+    simulation.begin_deployment("v3")
+    cursor = begin_watch(event_of(simulation), simulation.ports)
+    for _ in range(100):  # 1,000 s, longer than the ten minutes; ECS makes no progress
+        simulation.clock.pass_time(seconds=cursor.wait_seconds)
+        cursor = look(cursor, simulation.ports)
     assert cursor.next is NextState.LOOK
-    simulation.services.draining = 0
-    assert watch_on(simulation, cursor, looks=60).next is NextState.DONE
+    assert watch_on(simulation, cursor, looks=70).next is NextState.DONE
 
 
 @pytest.mark.parametrize(
