@@ -5,8 +5,8 @@ A. Wald, "Sequential Analysis", 1947). Each observation adds `ln(p1/p0)` for a f
 success, and the sum never falls below zero. So a release that turns bad after good minutes is noticed as soon as one
 that is bad from its start.
 
-With independent observations at rate `p0`, the chance that the sum ever reaches `h` within `n` observations is at most
-`n * exp(-h)`: Wald's bound for one start, times the number of starts. Observations of one interval are not independent,
+Take `n` independent observations at the rate `p0`. The chance that the sum ever reaches `h` is at most `n * exp(-h)`:
+Wald's bound for one start, times the number of starts. Observations of one interval are not independent,
 since a lost packet or a full queue fails several of them. Therefore a sum counts only if its failures come from
 `MIN_INTERVALS` intervals.
 """
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 MIN_INTERVALS = 3
 _FALSE_POSITIVES = 1e-6  # bound for independent observations; `benchmarks/release_watch.py` has correlated ones
-_MAX_OBSERVATIONS = 10_000  # of one watch: ten minutes, twelve probes every ten seconds, is 720
+_MAX_OBSERVATIONS = 10_000  # a watch of ten minutes with twelve probes every ten seconds has 720
 THRESHOLD = math.log(_MAX_OBSERVATIONS / _FALSE_POSITIVES)
 _LEAST_RATE, _MOST_RATE = 0.01, 0.2
 _BAD_RATE = 0.25  # the least rate of failures that counts as bad

@@ -16,7 +16,7 @@ from rollback.domain.release_watch.rate_test import RateBaseline, RateTest
 ALL_ENDPOINTS = "all endpoints"
 MIN_TASK_EXITS = 2  # one task may end by chance: its host failed, or somebody stopped it
 MIN_SLOW_INTERVALS = 3
-_KEPT_LATENCIES = 60  # of each endpoint: the newest minutes
+_KEPT_LATENCIES = 60  # the newest minutes of each endpoint
 _MAX_LISTED = 5
 
 
@@ -40,7 +40,7 @@ class Answers(_Frozen):
 
 
 class Observation(_Frozen):
-    """What one interval showed.
+    """Evidence of one interval.
 
     Attributes:
         answers: path of an endpoint → its answers; empty: the service has none.
@@ -153,7 +153,7 @@ class ReleaseWatch(_Frozen):
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What this watch could not judge, for the record."""
+        """Name the evidence that this watch could not judge."""
         latency = [
             f"latency of {path} (the release before has {len(self.baseline.seconds.get(path, ()))} answers, "
             f"{MIN_SAMPLES} are needed)"

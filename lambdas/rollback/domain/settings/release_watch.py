@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReleaseWatchSettings(BaseModel):
-    """How long and how closely a fresh release is watched; outside of that time the alarms alone are in charge."""
+    """Length and closeness of the watch over a fresh release; outside of it the alarms alone are in charge."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
