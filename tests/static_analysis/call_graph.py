@@ -239,10 +239,7 @@ class CallGraph:
                 case ast.ClassDef(name=name):
                     names[name] = f"{module}.{name}"
                     self._index_class(module, f"{module}.{name}", node)
-                case (
-                    ast.Assign(targets=[ast.Name(id=name)], value=value)
-                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-                ):
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     names[name] = f"{module}.{name}"
                     self.constants[f"{module}.{name}"] = (module, value)
 

@@ -1,6 +1,5 @@
 """Steps of the function `database`: Database, Reconnect and Data Loss."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from rollback.database.data_loss.step import compare_lost_rows
@@ -25,7 +24,7 @@ def _lease_until_connections_are_renewed(before: Rollback, after: Rollback, port
     return _end_of_function(ports) if announces_reconnection(before, after) else None
 
 
-DATABASE_STEPS: Mapping[Step, StepAction] = {
+DATABASE_STEPS = {
     Step.DATABASE: StepAction(database, _lease_until_database_is_changed),
     Step.RECONNECT: StepAction(reconnect, _lease_until_connections_are_renewed),
     Step.DATA_LOSS: StepAction(compare_lost_rows),

@@ -1,6 +1,5 @@
 """Steps of the function `decide`: Plan and Approve."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from rollback.approval.step import approve
@@ -17,7 +16,7 @@ def _lease_until_gate_is_open(_: Rollback, after: Rollback, ports: AllPorts) -> 
     return ports.clock.now() if after.is_at_gate else None
 
 
-PLANNING_STEPS: Mapping[Step, StepAction] = {
+PLANNING_STEPS = {
     Step.PLAN: StepAction(plan, _lease_until_gate_is_open),
     Step.APPROVE: StepAction(approve),
 }

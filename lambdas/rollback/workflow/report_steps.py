@@ -1,6 +1,5 @@
 """Steps of the function `report`: Verify and Conclude. Its janitor ends a gate without an execution by Approve."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from rollback.approval.step import approve
@@ -18,7 +17,7 @@ def _lease_until_smoke_is_started(before: Rollback, after: Rollback, _: AllPorts
     return announces_smoke(before, after)
 
 
-REPORT_STEPS: Mapping[Step, StepAction] = {
+REPORT_STEPS = {
     Step.VERIFY: StepAction(verify, _lease_until_smoke_is_started),
     Step.CONCLUDE: StepAction(conclude),
     Step.APPROVE: StepAction(approve),

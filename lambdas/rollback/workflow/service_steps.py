@@ -1,13 +1,11 @@
 """Steps of the function `service`: Emergency and Service."""
 
-from collections.abc import Mapping
-
 from rollback.planning.emergency import plan_emergency
 from rollback.service.reconciler import service
 from rollback.workflow.route import Step
 from rollback.workflow.step_runner import StepAction, StepRunner
 
-SERVICE_STEPS: Mapping[Step, StepAction] = {
+SERVICE_STEPS = {
     Step.EMERGENCY: StepAction(plan_emergency),
     Step.SERVICE: StepAction(service),
 }
