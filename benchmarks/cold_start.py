@@ -3,8 +3,8 @@
     python benchmarks/cold_start.py [RUNS] [FILE.md]
 
 Sizes are those of Lambda's processor. Each import is a process of its own with the interpreter of Lambda's version, on
-this machine's processor; no client is made. Bundles with and without bytecode take turns, so that other work on the machine meets both. A median is printed
-with the fastest and the slowest run.
+this machine's processor; no client is made. Bundles with and without bytecode take turns, so that other work on the
+machine meets both. A median is printed with the fastest and the slowest run.
 """
 
 import io

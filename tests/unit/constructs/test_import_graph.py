@@ -1,5 +1,7 @@
 """Imports that a bundle follows: all that may run, and nothing that only a type checker reads."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,14 +52,10 @@ def test_a_relative_import_is_refused_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_module_that_a_function_loads_is_among_its_imports(function: str) -> None:
     """Python itself is the witness: it imports the function, and names the files of `rollback` that it loaded."""
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     program = (
         f"import sys\nsys.path.insert(0, {str(LAMBDAS)!r})\nimport rollback.functions.{function}\n"
         "print('\\n'.join(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'rollback'))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=180)
-    assert {Path(line) for line in loaded.stdout.split()} <= imports_of(
-        [f"rollback.functions.{function}"], LAMBDAS
-    ).files
+    followed = imports_of([f"rollback.functions.{function}"], LAMBDAS).files
+    assert {Path(line) for line in loaded.stdout.split()} <= followed

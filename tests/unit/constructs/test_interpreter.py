@@ -1,4 +1,4 @@
-"""The interpreter of a bundle's bytecode: of Lambda's minor version, found or fetched, or an error that says what to do."""
+"""The interpreter of a bundle's bytecode: found, fetched, or an error that says what to do."""
 
 import subprocess
 import sys
