@@ -285,7 +285,7 @@ class Functions(Construct):
             code=code_asset(self, self._bundle, name, signs=self._signs),
             runtime=self._bundle.runtime,
             architecture=self._bundle.architecture,
-            memory_size=self._function_settings.memory_mib,
+            memory_size=self._function_settings.memory_of(name),
             timeout=Duration.seconds(seconds),
             role=role,
             log_group=log_group,
