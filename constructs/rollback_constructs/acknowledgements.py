@@ -17,7 +17,8 @@ def acknowledge_environment(
 ) -> None:
     """Acknowledge wildcards behind a service's own name, and intended properties of state machines and queues."""
     _acknowledge_functions(scope, services, workflow, deployed_by)
-    for machine in ("Workflow", "Promotion"):
+    machines = ("Workflow", "Promotion", "ReleaseWatch")
+    for machine in (name for name in machines if scope.node.try_find_child(name) is not None):
         acknowledge(
             scope, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing have no resource-level permissions"
         )

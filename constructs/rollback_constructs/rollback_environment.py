@@ -16,9 +16,15 @@ from constructs import Construct
 from rollback.domain.settings.environment import Settings
 from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
+from rollback_constructs import release_watch as release_watch_workflow
 from rollback_constructs.acknowledgements import acknowledge_environment
 from rollback_constructs.alarms.database_alarms import DatabaseAlarms
-from rollback_constructs.alarms.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
+from rollback_constructs.alarms.self_monitoring import (
+    ADVICE_ON_PROMOTIONS,
+    ADVICE_ON_ROLLBACKS,
+    ADVICE_ON_WATCHES,
+    SelfMonitoring,
+)
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.dashboard import RollbackDashboard
@@ -61,6 +67,7 @@ class RollbackEnvironment:
         runtime_settings: settings that the functions read.
         access: statements of IAM policies for the environment's resources.
         ledger, notifications, functions, rollbacks, promotions, triggers: the parts of these names.
+        watches: state machine of the watch over fresh releases; None: the watch is turned off.
         reports: bucket of the written accounts; None: they are not stored.
         composite_alarms: name → composite alarm that starts rollbacks.
     """
@@ -103,6 +110,7 @@ class RollbackEnvironment:
         self.functions = self._functions(bundle, chat)
         self.rollbacks = self._rollback_workflow()
         self.promotions = self._promotion_workflow()
+        self.watches = self._watch_workflow()
         service_alarms = self._service_alarms()
         self.composite_alarms = {
             name(prefix, service.name): alarm
@@ -233,6 +241,20 @@ class RollbackEnvironment:
             log_key=self._keys.logs,
         )
 
+    def _watch_workflow(self) -> StateMachine | None:
+        release_watch = self.runtime_settings.release_watch
+        if not release_watch.is_on:
+            return None
+        return StateMachine(
+            self._scope,
+            "ReleaseWatch",
+            name=f"{self._prefix}-release-watch",
+            definition=release_watch_workflow.definition(release_watch.watch_minutes),
+            functions={promotion.PROMOTE_FUNCTION: self.functions.promote},
+            retain_logs=self._settings.ledger.retain,
+            log_key=self._keys.logs,
+        )
+
     def _service_alarms(self) -> list[ServiceAlarms]:
         return [
             ServiceAlarms(
@@ -256,7 +278,12 @@ class RollbackEnvironment:
             environment=self.runtime_settings.environment,
             settings=self._settings.triggers,
             receivers=Receivers(
-                self.rollbacks.machine, self.promotions.machine, functions.report, functions.promote, functions.database
+                self.rollbacks.machine,
+                self.promotions.machine,
+                functions.report,
+                functions.promote,
+                functions.database,
+                self.watches.machine if self.watches is not None else None,
             ),
             alarms=composite_alarms,
             service_arns=self.access.service_arns(),
@@ -291,6 +318,10 @@ class RollbackEnvironment:
         monitoring.watch_state_machine(
             "Promotion", self.promotions.machine, f"{self._prefix}-promotion", ADVICE_ON_PROMOTIONS
         )
+        if self.watches is not None:
+            monitoring.watch_state_machine(
+                "ReleaseWatch", self.watches.machine, f"{self._prefix}-release-watch", ADVICE_ON_WATCHES
+            )
         for function in self.functions.all:
             monitoring.watch_function(function)
         return monitoring

@@ -36,7 +36,7 @@ _MAX_ASYNCHRONOUS_SECONDS = 6 * 60 * 60  # Lambda API reference, PutFunctionEven
 _LAMBDA_RETRIES = 2
 _DEPLOYMENT_PURPOSES = {
     "Failed": "Starts a rollback",
-    "InProgress": "Records the release",
+    "InProgress": "Records the release, and begins its watch,",
     "Completed": "Starts the promotion of the release",
 }
 
@@ -62,6 +62,7 @@ class Receivers:
     report: lambda_.Function
     promote: lambda_.Function
     database: lambda_.Function | None = None
+    release_watch: sfn.StateMachine | None = None
 
 
 class Triggers(Construct):
@@ -127,7 +128,8 @@ class Triggers(Construct):
         observers = [self._lambda_target(receivers.database)] if receivers.database is not None else []
         self._on_alarms(alarms, rollback)
         self._on_deployment("Failed", service_arns, [rollback])
-        self._on_deployment("InProgress", service_arns, [promote, *observers])
+        watch = [self._state_machine_target(receivers.release_watch)] if receivers.release_watch is not None else []
+        self._on_deployment("InProgress", service_arns, [promote, *observers, *watch])
         self._on_deployment("Completed", service_arns, [promotion, *observers])
         self._conclude_failed_execution(receivers.rollback, report)
         self._on_own_events(application, environment, report)

@@ -77,6 +77,9 @@ def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
 # Roles for the workflows of GitHub Actions; nothing on this machine checks a token of GitHub's.
 GITHUB_ACTIONS: dict[str, Any] = {"repository": "macro-ai/shop"}
 
+# Most scenarios are about alarms. A watch by the functions' clock would look every half second for ten minutes.
+RELEASE_WATCH: dict[str, Any] = {"watch_minutes": 0}
+
 # The demo is production, where operators of the demo may run `rollback drill`.
 DRILLS: dict[str, Any] = {"allow_production_drills": True}
 
@@ -88,6 +91,7 @@ def overrides(
     secrets: Mapping[str, str],
     approval: Mapping[str, Any] = WITHOUT_APPROVALS,
     alarms: Mapping[str, Any] | None = None,
+    release_watch: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings that replace those of production in `cdk.json`.
 
@@ -98,6 +102,7 @@ def overrides(
         secrets: secrets of the container, variable → ARN.
         approval: settings of approvals.
         alarms: settings of alarms that replace those of this profile.
+        release_watch: settings of the watch over fresh releases that replace those of this profile.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,
@@ -108,6 +113,7 @@ def overrides(
     return {
         "policy": {**_POLICY, **policy},
         "drills": DRILLS,
+        "release_watch": {**RELEASE_WATCH, **(release_watch or {})},
         "github_actions": GITHUB_ACTIONS,
         "approval": approval,
         "alarms": {**_ALARMS, **(alarms or {})},

@@ -43,6 +43,10 @@ ADVICE_ON_PROMOTIONS = (
     "Run rollback versions {environment} to see the states of the releases. The scheduled run of the promote function "
     "judges the running release again."
 )
+ADVICE_ON_WATCHES = (
+    "A fresh release was not watched to the end; the alarms are in charge. Run rollback status {environment} to check the "
+    "release."
+)
 _FUNCTION_DESCRIPTIONS = {
     "Errors": "The Lambda function {name} failed. Read its log for the reason.",
     "Throttles": (

@@ -180,7 +180,9 @@ class Functions(Construct):
                 access.references_exist(),
                 access.secrets_exist(),
                 *([access.function_invoke(database_function(settings.prefix))] if database else []),
+                *([access.execution_start(workflow)] if settings.release_watch.is_on else []),
             ],
+            variables={WORKFLOW_VARIABLE: shared.workflow_arn} if settings.release_watch.is_on else {},
         )
         self.database = self._database(database, step_grants, access) if database is not None else None
         self.approve = (

@@ -26,6 +26,7 @@ from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
+from rollback.domain.settings.release_watch import ReleaseWatchSettings
 from rollback_constructs.alarms.database_alarms import DatabaseAlarmSettings
 from rollback_constructs.alarms.self_monitoring import WatchSettings
 from rollback_constructs.alarms.service_alarms import AlarmSettings
@@ -105,6 +106,7 @@ class Environment(_Strict):
     github: GitHubSettings | None = None
     github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
+    release_watch: ReleaseWatchSettings = ReleaseWatchSettings()
     workflow_timeout_minutes: float = Field(
         default=360,
         gt=0,
@@ -259,6 +261,7 @@ class Environment(_Strict):
             drills=self.drills,
             github=self.github,
             chat=self.chat,
+            release_watch=self.release_watch,
         )
 
 

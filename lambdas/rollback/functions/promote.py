@@ -1,4 +1,4 @@
-"""The function `promote`: records and judges releases."""
+"""The function `promote`: records, judges and watches releases."""
 
 from functools import cache
 
@@ -9,6 +9,7 @@ from rollback.functions.invocation import Payload, entry_point, make_observed_po
 from rollback.observability.traces import trace_call
 from rollback.ports.all_ports import AllPorts
 from rollback.promotion import promote as promotion
+from rollback.release_watch.step import WatchCursor, begin_watch, look
 
 
 @cache
@@ -18,7 +19,7 @@ def _ports() -> AllPorts:
 
 @entry_point
 def handle(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
-    """Record and judge releases for the promotion's state machine and EventBridge's events.
+    """Record, judge and watch releases, for two state machines and EventBridge's events.
 
     Raises:
         InvalidRequest: the event is for another function; nothing was changed.
@@ -29,6 +30,10 @@ def handle(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
         case "judge", _:
             cursor = promotion.PromotionCursor.model_validate(event["cursor"])
             return promotion.judge_bake(cursor, _ports()).model_dump(mode="json")
+        case "begin_watch", _:
+            return begin_watch(event["event"], _ports()).model_dump(mode="json")
+        case "look", _:
+            return look(WatchCursor.model_validate(event["cursor"]), _ports()).model_dump(mode="json")
         case _, "ECS Deployment State Change":
             return promotion.record_deployment(event, _ports()).model_dump(mode="json")
         case _, "Scheduled Event":

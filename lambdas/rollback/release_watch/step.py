@@ -59,7 +59,7 @@ def begin_watch(event: Mapping[str, Any], ports: ReleaseWatchPorts) -> WatchCurs
     """
     name = find_service_of_event(event, ports.settings, ports.account_and_region)
     service, settings = ports.settings.service(name), ports.settings.release_watch
-    if not settings.watch_minutes:
+    if not settings.is_on:
         return _done("the watch over fresh releases is turned off (release_watch.watch_minutes is 0)")
     view = ports.services.describe(service)
     _, deployment_id = parse_deployment_event(event)

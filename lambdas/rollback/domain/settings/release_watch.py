@@ -18,3 +18,8 @@ class ReleaseWatchSettings(BaseModel):
     watch_min_evidence: int = Field(
         default=20, ge=5, description="least number of answers on which the watch starts a rollback"
     )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether fresh releases are watched."""
+        return self.watch_minutes > 0
