@@ -52,6 +52,7 @@ CHANGES = {
         "ecs:TagResource",
         "iam:PassRole",
         "ecr:PutImage",
+        "states:StartExecution",  # the watch over fresh releases
     },
 }
 READING = ("Get", "List", "Describe", "BatchGet", "Query", "Condition")

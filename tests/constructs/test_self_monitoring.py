@@ -11,7 +11,7 @@ FUNCTIONS = ("decide", "service", "report", "promote")
 FAILURES = {
     f"{PREFIX}-rollback-undelivered",
     f"{PREFIX}-rollback-failed-events",
-    *(f"{PREFIX}-{machine}-{end}" for machine in ("rollback", "promotion") for end in EXECUTIONS),
+    *(f"{PREFIX}-{machine}-{end}" for machine in ("rollback", "promotion", "release-watch") for end in EXECUTIONS),
     *(f"{PREFIX}-rollback-{function}-{kind}" for function in FUNCTIONS for kind in ("errors", "throttles")),
 }
 SILENT = f"{PREFIX}-rollback-janitor-silent"

@@ -23,6 +23,7 @@ PROMOTIONS = [
     *(f"macro-ai-{name}-promotion" for name in ("production", "staging", "feature")),
     *(f"macro-ai-{name}-promotion with a database" for name in ("production", "staging")),
 ]
+WATCHES = [name.replace("-promotion", "-release-watch") for name in PROMOTIONS]
 Definitions = dict[str, dict[str, Any]]
 
 
@@ -154,7 +155,7 @@ def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions
     assert "Catch" not in tasks[Step.CONCLUDE]
 
 
-@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS, *WATCHES])
 def test_invalid_input_and_refused_calls_are_never_retried(name: str, definitions: Definitions) -> None:
     """Step Functions takes the first retrier that matches, and Conclude's second retrier matches all errors."""
     for state in definitions[name]["States"].values():
@@ -162,7 +163,7 @@ def test_invalid_input_and_refused_calls_are_never_retried(name: str, definition
             assert state["Retry"][0] == {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 
 
-@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS, *WATCHES])
 def test_a_retry_names_existing_errors(name: str, definitions: Definitions) -> None:
     """Step Functions compares names: an error without a class of that name would never be retried, or always."""
     error_names = {
@@ -173,7 +174,7 @@ def test_a_retry_names_existing_errors(name: str, definitions: Definitions) -> N
         assert {error for error in named if "." not in error} <= error_names
 
 
-@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS, *WATCHES])
 def test_an_unknown_next_step_fails_the_execution_by_name(name: str, definitions: Definitions) -> None:
     states = definitions[name]["States"]
     choices = [state for name, state in states.items() if state["Type"] == "Choice" and name != CHOOSE_ENTRANCE]
@@ -181,7 +182,7 @@ def test_an_unknown_next_step_fails_the_execution_by_name(name: str, definitions
     assert {states[choice["Default"]]["Type"] for choice in choices} == {"Fail"}
 
 
-@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS, *WATCHES])
 def test_a_wait_lasts_the_wait_seconds_of_the_function(name: str, definitions: Definitions) -> None:
     waits = [state for state in definitions[name]["States"].values() if state["Type"] == "Wait"]
     assert waits
@@ -216,7 +217,7 @@ def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp
     validator = PROJECT / ".tools" / "node_modules" / ".bin" / "asl-validator"
     if not validator.exists():
         pytest.skip("asl-validator is not installed: make tools")
-    assert sorted(definitions) == sorted([*WORKFLOWS, *PROMOTIONS])
+    assert sorted(definitions) == sorted([*WORKFLOWS, *PROMOTIONS, *WATCHES])
     paths: list[str] = []
     for name, definition in definitions.items():
         file = tmp_path / f"{name}.json"
@@ -265,7 +266,7 @@ def targets_of(state: dict[str, Any]) -> set[str]:
     return {state.get("Next"), state.get("Default"), *choices, *unchanged} - {None}
 
 
-@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS, *WATCHES])
 def test_no_choice_or_wait_uses_a_field_that_may_be_missing(name: str, definitions: Definitions) -> None:
     """AWS fails the execution with States.Runtime, which no Catch handles."""
     machine = definitions[name]

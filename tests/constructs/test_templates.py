@@ -62,7 +62,7 @@ def test_every_event_target_gives_up_within_minutes_and_keeps_undelivered_events
         for rule in properties_of(templates[name], "AWS::Events::Rule")
         for target in rule["Targets"]
     ]
-    assert len(targets) == 3 * 9
+    assert len(targets) == 3 * 10
     for target in targets:
         assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 300
         assert target["DeadLetterConfig"]

@@ -209,6 +209,8 @@ def _promote(r: Resources) -> Iterator[Need]:
     yield Need(("s3:ListBucket",), tuple(f"arn:{r.place.partition}:s3:::{bucket}" for bucket in buckets))
     yield Need(("secretsmanager:DescribeSecret",), (r.arn("secretsmanager", "secret:any-AbCdEf"),))
     yield from _invoke_database(r)
+    if r.settings.release_watch.is_on:
+        yield Need(("states:StartExecution",), (r.workflow_arn,))
 
 
 def _database(r: Resources) -> Iterator[Need]:

@@ -18,6 +18,7 @@ PLACE = AccountAndRegion("123456789012", "eu-west-1")
 TARGETS = {
     "WorkflowMachine": "workflow",
     "PromotionMachine": "promotion",
+    "ReleaseWatchMachine": "release-watch",
     "FunctionsReport": "report",
     "FunctionsPromote": "promote",
     "FunctionsDatabase": "database",

@@ -8,36 +8,34 @@ from typing import Any
 
 from rollback.errors import CallRefused
 from rollback_cli.doctor.aws_api import is_gone
-from rollback_cli.doctor.checks.events import RULES, expected_targets, queue_url, read_rules, read_targets
+from rollback_cli.doctor.checks.events import RULES, expected_targets, machine_arns, queue_url, read_rules, read_targets
 from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
 from rollback_cli.doctor.required_permissions import Need
 from rollback_cli.doctor.simulate import denied_permissions
 
 _EVENTS = "events.amazonaws.com"
-_MACHINES = {"workflow": ("decide", "service", "report", "database"), "promotion": ("promote",)}
+_MACHINES = {
+    "workflow": ("decide", "service", "report", "database"),
+    "promotion": ("promote",),
+    "release-watch": ("promote",),
+}
 
 
 def entrance_questions(x: Examination) -> list[Question]:
     """Ask about the state machines, the roles of the rules, and the policies of functions and queues."""
     invoked = [name for name in x.functions if any(name in targets for targets in RULES.values())]
     return [
-        *(question(Group.ENTRANCES, f"{name}-may-run", partial(_machine, name, x)) for name in _MACHINES),
+        *(question(Group.ENTRANCES, f"{name}-may-run", partial(_machine, name, x)) for name in machine_arns(x)),
         question(Group.ENTRANCES, "rules-may-start-state-machines", partial(_starts, x)),
         *(question(Group.ENTRANCES, f"rules-may-invoke-{name}", partial(_invokes, name, x)) for name in invoked),
         question(Group.ENTRANCES, "rules-may-use-the-dead-letter-queue", partial(_dead_letters, x)),
     ]
 
 
-def machine_arn(name: str, x: Examination) -> str:
-    """Return the ARN of a state machine by its short name."""
-    promotion = x.arn("states", f"stateMachine:{x.settings.prefix}-promotion")
-    return x.deployment.workflow_arn if name == "workflow" else promotion
-
-
 def _machine(name: str, x: Examination, report: Reporter) -> Finding:
     to_do = f"run `cdk deploy {x.stack_name}` again"
-    arn = machine_arn(name, x)
+    arn = machine_arns(x)[name]
     try:
         machine = x.aws.call("stepfunctions", "DescribeStateMachine", stateMachineArn=arn)
     except CallRefused as refused:

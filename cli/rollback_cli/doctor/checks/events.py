@@ -16,7 +16,7 @@ from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
 RULES: Mapping[str, tuple[str, ...]] = {
     "on-alarm": ("workflow",),
     "on-deployment-failed": ("workflow",),
-    "on-deployment-in-progress": ("promote", "database"),
+    "on-deployment-in-progress": ("promote", "database", "release-watch"),
     "on-deployment-completed": ("promotion", "database"),
     "on-broken-execution": ("report",),
     "on-own-event": ("report",),
@@ -42,12 +42,16 @@ def event_questions(x: Examination) -> list[Question]:
 
 def expected_targets(rule: str, x: Examination) -> dict[str, str]:
     """Map the short names of a rule's targets to their ARNs."""
-    machines = {
-        "workflow": x.deployment.workflow_arn,
-        "promotion": x.arn("states", f"stateMachine:{x.settings.prefix}-promotion"),
-    }
+    machines = machine_arns(x)
     present = (name for name in RULES[rule] if name in machines or name in x.functions)
     return {name: machines.get(name) or x.function_arn(name) for name in present}
+
+
+def machine_arns(x: Examination) -> dict[str, str]:
+    """Map the short names of the environment's state machines to their ARNs."""
+    names = ["promotion", *(["release-watch"] if x.settings.release_watch.is_on else [])]
+    others = {name: x.arn("states", f"stateMachine:{x.settings.prefix}-{name}") for name in names}
+    return {"workflow": x.deployment.workflow_arn, **others}
 
 
 def read_rules(rule: str, x: Examination) -> list[Mapping[str, Any]]:
