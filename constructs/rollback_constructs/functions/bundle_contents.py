@@ -29,7 +29,7 @@ AWS_SERVICES = {
     "decide": frozenset(
         {
             "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "events",
-            "kms", "s3", "sns", "stepfunctions", "sts",
+            "kms", "sns", "stepfunctions", "sts",
         }
     ),
     "service": frozenset(
@@ -41,7 +41,7 @@ AWS_SERVICES = {
     "report": frozenset(
         {
             "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecs", "elbv2", "events", "lambda",
-            "logs", "s3", "secretsmanager", "sns", "stepfunctions", "sts",
+            "logs", "s3", "secretsmanager", "sns", "stepfunctions",
         }
     ),
     "promote": frozenset(
@@ -51,9 +51,7 @@ AWS_SERVICES = {
         }
     ),
     "database": frozenset(
-        {
-            "application-autoscaling", "cloudformation", "dynamodb", "ecr", "ecs", "events", "logs", "secretsmanager",
-        }
+        {"application-autoscaling", "cloudformation", "dynamodb", "ecr", "ecs", "events", "logs", "secretsmanager"}
     ),
     "approve": frozenset({"dynamodb", "kms", "stepfunctions", "sts"}),
 }  # fmt: skip
