@@ -1,4 +1,4 @@
-"""What each function's bundle has: source files by its imports, distributions by those imports, and models of AWS."""
+"""Contents of each function's bundle: the files that it imports, their distributions, and models of AWS."""
 
 import re
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ class UnreadableImport(Exception):
 
 @dataclass(frozen=True)
 class Imports:
-    """What some modules import, themselves included.
+    """Imports of some modules, the modules themselves included.
 
     Attributes:
         files: source files below the root, packages' `__init__.py` included.
