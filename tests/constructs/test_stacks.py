@@ -64,7 +64,7 @@ def test_bytecode_is_left_out_by_an_explicit_setting_alone() -> None:
     context = project_context()
     assert Configuration.read(context).bundle.bytecode == "compiled"
     assert Configuration.read({**context, "rollback:bundle_bytecode": "none"}).bundle.bytecode == "none"
-    with pytest.raises(InvalidSettings, match="bundle.bytecode is 'no'; allowed is 'compiled' or 'none'"):
+    with pytest.raises(InvalidSettings, match=r"bundle\.bytecode is 'no'; allowed is 'compiled' or 'none'"):
         Configuration.read({**context, "rollback:bundle_bytecode": "no"})
 
 
