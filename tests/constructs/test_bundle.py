@@ -140,6 +140,8 @@ def test_a_bundle_has_the_models_of_the_services_that_its_function_calls(functio
     modules = {graph().functions[name][0] for name in reach(function)}
     if "rollback.adapters.aws.sts" in modules:
         called.add("sts")  # its endpoint is resolved, and no operation called: others have signed the request
+    if (deployed(function) / "aws_xray_sdk").exists():
+        called.add("xray")
     assert called == AWS_SERVICES[function], "change AWS_SERVICES in rollback_constructs/functions/bundle_contents.py"
     data = deployed(function) / "botocore" / "data"
     assert {path.name for path in data.iterdir() if path.is_dir()} == AWS_SERVICES[function]
@@ -169,6 +171,9 @@ import rollback.handlers
 assert callable(getattr(rollback.handlers, {function!r}))
 for name in {[module for module in modules if module not in optional]!r}:
     importlib.import_module(name)
+if {function!r} != "service":
+    from rollback.observability.traces import _provider
+    _provider()  # the first sampled invocation imports the X-Ray SDK
 from rollback.observability.log import InvocationLog
 InvocationLog({function!r}).begin_invocation({{}}, None)
 import botocore.session
