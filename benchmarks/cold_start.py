@@ -23,7 +23,7 @@ from typing import Literal
 from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle
 from rollback_constructs.functions.interpreter import find_interpreter
 
-MARK_MILLISECONDS, MARK_BYTES = 350, 5_000_000  # of the function `service`, which an emergency waits for
+MARK_MILLISECONDS, MARK_BYTES = 350, 5_000_000  # an emergency waits for the function `service`
 _IMPORT = """
 import sys, time
 sys.path.insert(0, sys.argv[1])

@@ -1,7 +1,7 @@
 """Names of the functions for Lambda, such as `rollback.handlers.service`. Lambda imports the named function alone.
 
-The names are stable: an update changes code and `Handler` of a function by two calls of Lambda's API, and a new name
-would not exist in the old code between the two.
+The names are stable. An update changes a function's code and its `Handler` by two calls of Lambda's API. Between the
+two, a new name would not exist in the old code.
 """
 
 from collections.abc import Callable

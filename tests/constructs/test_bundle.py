@@ -1,5 +1,6 @@
 """The deployed bundles: for Lambda's processor and Python, with what each function imports and nothing else."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -12,12 +13,14 @@ from pathlib import Path
 from platform import machine
 
 import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_lambda as lambda_
 from constructs.test_grants import entry_point, graph, reach, steps_of
 
 from rollback_constructs.functions import bundling
 from rollback_constructs.functions.build_cache import PROJECT
 from rollback_constructs.functions.bundle_contents import AWS_SERVICES, UnknownPackage, contents_of
-from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle, digest_of
+from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle, code_asset, digest_of
 from rollback_constructs.functions.distributions import Distribution
 from rollback_constructs.functions.import_graph import imports_of
 
@@ -137,6 +140,8 @@ def test_a_bundle_has_the_models_of_the_services_that_its_function_calls(functio
     modules = {graph().functions[name][0] for name in reach(function)}
     if "rollback.adapters.aws.sts" in modules:
         called.add("sts")  # its endpoint is resolved, and no operation called: others have signed the request
+    if (deployed(function) / "aws_xray_sdk").exists():
+        called.add("xray")
     assert called == AWS_SERVICES[function], "change AWS_SERVICES in rollback_constructs/functions/bundle_contents.py"
     data = deployed(function) / "botocore" / "data"
     assert {path.name for path in data.iterdir() if path.is_dir()} == AWS_SERVICES[function]
@@ -166,6 +171,9 @@ import rollback.handlers
 assert callable(getattr(rollback.handlers, {function!r}))
 for name in {[module for module in modules if module not in optional]!r}:
     importlib.import_module(name)
+if {function!r} != "service":
+    from rollback.observability.traces import _provider
+    _provider()  # the first sampled invocation imports the X-Ray SDK
 from rollback.observability.log import InvocationLog
 InvocationLog({function!r}).begin_invocation({{}}, None)
 import botocore.session
@@ -224,6 +232,23 @@ def test_bytecode_is_part_of_an_assets_hash(tmp_path: Path, runnable: Bundles) -
     assert list(tmp_path.rglob("*.pyc")) == []
     assert (tmp_path / "rollback/functions/approve.py").is_file()
     assert digest_of(tmp_path) != digest_of(runnable("approve"))
+
+
+def test_an_asset_is_named_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    stack = Stack(app, "Stack")
+    code = code_asset(stack, _OWN, "service")
+    function = {"handler": "rollback.handlers.service", "runtime": _OWN.runtime}
+    lambda_.Function(stack, "Function", code=code, **function)
+    app.synth()
+    template = json.loads((tmp_path / "Stack.template.json").read_text())
+    (key,) = (
+        resource["Properties"]["Code"]["S3Key"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    )
+    asset = tmp_path / f"asset.{key.removesuffix('.zip')}"
+    assert hashlib.sha256(digest_of(asset).encode()).hexdigest() == key.removesuffix(".zip")  # the CDK hashes the hash
 
 
 def test_a_source_that_does_not_compile_fails_the_build(tmp_path: Path) -> None:

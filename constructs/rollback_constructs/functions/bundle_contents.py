@@ -1,4 +1,4 @@
-"""What each function's bundle has: source files by its imports, distributions by those imports, and models of AWS."""
+"""Contents of each function's bundle: the files that it imports, their distributions, and models of AWS."""
 
 import re
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ _UNUSED = re.compile(
 # Names that `rollback.handlers` imports: Lambda finds each function by its name there.
 _ENTRANCE = "rollback.handlers"
 
-# Services whose clients a function makes; `tests/constructs/test_bundle.py` derives them from the call graph. The
-# models of all services take 28 MB.
+# Services whose clients a function makes; `tests/constructs/test_bundle.py` derives them from the call graph. The X-Ray
+# SDK makes one of `xray` when it is imported. The models of all services take 28 MB.
 AWS_SERVICES = {
     "decide": frozenset(
         {
             "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "events",
-            "kms", "s3", "sns", "stepfunctions", "sts",
+            "kms", "sns", "stepfunctions", "sts", "xray",
         }
     ),
     "service": frozenset(
@@ -41,21 +41,22 @@ AWS_SERVICES = {
     "report": frozenset(
         {
             "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecs", "elbv2", "events", "lambda",
-            "logs", "s3", "secretsmanager", "sns", "stepfunctions", "sts",
+            "logs", "s3", "secretsmanager", "sns", "stepfunctions", "xray",
         }
     ),
     "promote": frozenset(
         {
             "application-autoscaling", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "iam", "lambda", "logs", "s3",
-            "secretsmanager", "ssm",
+            "secretsmanager", "ssm", "xray",
         }
     ),
     "database": frozenset(
         {
             "application-autoscaling", "cloudformation", "dynamodb", "ecr", "ecs", "events", "logs", "secretsmanager",
+            "xray",
         }
     ),
-    "approve": frozenset({"dynamodb", "kms", "stepfunctions", "sts"}),
+    "approve": frozenset({"dynamodb", "kms", "stepfunctions", "sts", "xray"}),
 }  # fmt: skip
 
 
@@ -119,18 +120,17 @@ def contents_of(
 
 
 def _data_of(imports: Imports) -> Iterator[Path]:
-    """Yield the files beside the modules of the imported packages, such as templates, also in plain subfolders."""
-    for package in {file.parent for file in imports.files if file.name == "__init__.py"}:
-        for folder in (package, *(path for path in package.rglob("*") if _is_data_folder(path, package))):
-            yield from (file for file in folder.iterdir() if file.is_file() and _is_data(file))
+    """Yield the files beside the modules of the imported packages, such as templates."""
+    for file in imports.files:
+        if file.name == "__init__.py":
+            yield from _data_in(file.parent)
 
 
-def _is_data_folder(path: Path, package: Path) -> bool:
-    folders = (path, *(parent for parent in path.parents if parent.is_relative_to(package) and parent != package))
-    return path.is_dir() and not any(
-        folder.name == "__pycache__" or (folder / "__init__.py").is_file() for folder in folders
-    )
-
-
-def _is_data(file: Path) -> bool:
-    return file.suffix not in {".py", ".pyc"} and not file.name.startswith(".")
+def _data_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are no modules, also those of subfolders that are no packages."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            if path.name != "__pycache__" and not (path / "__init__.py").is_file():
+                yield from _data_in(path)
+        elif path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+            yield path

@@ -6,6 +6,7 @@ Imports inside functions count, since a function imports them later. Imports for
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -15,7 +16,7 @@ class UnreadableImport(Exception):
 
 @dataclass(frozen=True)
 class Imports:
-    """What some modules import, themselves included.
+    """Imports of some modules, the modules themselves included.
 
     Attributes:
         files: source files below the root, packages' `__init__.py` included.
@@ -60,16 +61,27 @@ def _file_of(root: Path, parts: list[str]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imported_names(file: Path) -> Iterator[str]:
-    for node in _run_nodes(ast.parse(file.read_text())):
+def _imported_names(file: Path) -> tuple[str, ...]:
+    names, relative_lines = _names_in(file.read_text())
+    if relative_lines:
+        raise UnreadableImport(f"{file}:{relative_lines[0]} imports relatively; name the whole module")
+    return names
+
+
+@cache
+def _names_in(source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names that a source imports, and the lines of relative imports. All functions share most sources."""
+    names: list[str] = []
+    relative_lines: list[int] = []
+    for node in _run_nodes(ast.parse(source)):
         match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(level=0, module=str(module), names=names):
-                yield module
-                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.Import(names=aliases):
+                names += [alias.name for alias in aliases]
+            case ast.ImportFrom(level=0, module=str(module), names=aliases):
+                names += [module, *(f"{module}.{alias.name}" for alias in aliases)]
             case ast.ImportFrom():
-                raise UnreadableImport(f"{file}:{node.lineno} imports relatively; name the whole module")
+                relative_lines.append(node.lineno)
+    return tuple(names), tuple(relative_lines)
 
 
 def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
