@@ -13,7 +13,7 @@ from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
 
 _DATA_WINDOW = timedelta(hours=1)
-_CHILD = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*"?([^")]+)"?\s*\)', re.IGNORECASE)
+_CHILD = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*(?:"([^"]+)"|([^")]+?))\s*\)', re.IGNORECASE)
 _NAMES_PER_CALL = 100  # CloudWatch API reference, DescribeAlarms
 
 
@@ -50,7 +50,9 @@ def _read_leaves(
         the alarms; and the names without an alarm, those of the team's own too.
     """
     rules = (alarm["AlarmRule"] for alarm in composites)
-    names = sorted({name.rsplit(":alarm:", 1)[-1] for rule in rules for name in _CHILD.findall(rule)})
+    names = sorted(
+        {(quoted or bare).rsplit(":alarm:", 1)[-1] for rule in rules for quoted, bare in _CHILD.findall(rule)}
+    )
     alarms: list[Mapping[str, Any]] = []
     for start in range(0, len(names), _NAMES_PER_CALL):
         batch = names[start : start + _NAMES_PER_CALL]
