@@ -13,12 +13,14 @@ from rollback.domain.escalation import (
 )
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import DeployingRollback, Outcome, Rollback
+from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingTarget
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.ports.holders import HasTargetGroups
 from rollback.resources.aws.ecs_service import ServiceView
+from rollback.resources.aws.ecs_task import FAILURE_WINDOW, failures_since
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.service.next_target import find_next_target, switch_target
 from rollback.service.ports import EscalationPorts
@@ -35,8 +37,8 @@ _END_REASONS = {
     ),
 }
 _NOT_THE_RELEASE_WITHOUT_TARGETS = (
-    "the target release runs with all its tasks, and no load balancer checks them: nothing shows that the release is the "
-    "cause, look for another cause"
+    "the target release runs with all its tasks, and no load balancer checks them: nothing shows that the release is "
+    "the cause, look for another cause"
 )
 _AFTER_LAST_LEVEL = "restart from zero was the last escalation level"
 
@@ -173,6 +175,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
     service = ports.settings.service(rollback.service_name)
     is_target = primary.definition_arn == deploying.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, ports).is_release(target)
+    is_target = is_target and not _has_failed_tasks(service, view, ports)
     healthy = count_healthy_targets(view, ports)
     return ServiceHealth(
         is_target_running=is_target and primary.running_count >= view.desired_count > 0,
@@ -181,6 +184,20 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
         desired_count=view.desired_count,
         other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
     )
+
+
+def _has_failed_tasks(service: ServiceSettings, view: ServiceView, ports: EscalationPorts) -> bool:
+    """Whether tasks without a load balancer failed lately: the running count stays up while they crash and start again.
+
+    Without ECS's list nothing shows a failure.
+    """
+    if view.target_groups:
+        return False
+    since = max(view.primary.created_at, ports.clock.now() - FAILURE_WINDOW)
+    try:
+        return bool(failures_since(since, ports.services.service_tasks(service), view.primary, service.container))
+    except ExternalServiceError:
+        return False
 
 
 def count_healthy_targets(view: ServiceView, ports: HasTargetGroups) -> tuple[int, ...] | None:

@@ -174,10 +174,13 @@ class FakeServices:
         at: datetime | None = None,
         stop_code: str = "EssentialContainerExited",
         reason: str = "Essential container in task exited",
-        container: str = "api",
     ) -> None:
-        """Let a task of PRIMARY end; ECS starts another task at once, so that the running count stays."""
+        """Let a task of PRIMARY end; ECS starts another task at once, so that the running count stays.
+
+        The exit code is that of its first container.
+        """
         primary = self._deployments[0]
+        container = self._definitions[primary.revision.definition_arn]["containerDefinitions"][0]["name"]
         task = ServiceTask(
             arn=f"{ACCOUNT_ARN}:task/{self.cluster}/ended-{len(self.stopped_tasks)}",
             definition_arn=primary.revision.definition_arn,
@@ -216,6 +219,8 @@ class FakeServices:
             current.status = "ROLLBACK_IN_PROGRESS"
         if primary.rollout_state != "IN_PROGRESS":
             return
+        if behaviour == "crashing":
+            self.end_task()
         if behaviour != "healthy":
             primary.failed += 1
             self.events.insert(0, f"(service) (deployment {primary.id}) a task is {behaviour}")

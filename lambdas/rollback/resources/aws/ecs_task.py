@@ -5,9 +5,14 @@ at least one hour. Developer guide, "Amazon ECS stopped tasks error messages": `
 """
 
 import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.resources.aws.ecs_service import Deployment
+
+FAILURE_WINDOW = timedelta(minutes=5)  # a single failure leaves it, a crash loop does not
 LISTED_MINUTES = 60  # ECS may leave out tasks that stopped earlier
 _BY_SIGNAL = frozenset({137, 143})  # 128 + SIGKILL, 128 + SIGTERM: ECS sends both to the other containers of a task
 _FAILED_HEALTH_CHECK = "task failed container health checks"
@@ -66,6 +71,32 @@ class ServiceTask(BaseModel):
     def id(self) -> str:
         """Last part of the ARN."""
         return self.arn.rsplit("/", 1)[-1]
+
+
+def is_of_deployment(task: ServiceTask, deployment: Deployment) -> bool:
+    """Whether a deployment started the task; without its id the definition decides."""
+    if task.deployment_id:
+        return task.deployment_id == deployment.id
+    return task.definition_arn == deployment.definition_arn
+
+
+def failures_since(
+    since: datetime, tasks: Iterable[ServiceTask], deployment: Deployment, container: str
+) -> dict[str, str]:
+    """Return task → failure, of the tasks of a deployment that stopped since a time.
+
+    Args:
+        since: begin.
+        tasks: tasks of the service.
+        deployment: the deployment whose tasks are judged.
+        container: the service's own container.
+    """
+    return {
+        task.id: failure
+        for task in tasks
+        if is_of_deployment(task, deployment) and task.stopped_at is not None and task.stopped_at >= since
+        if (failure := why_failed(task, container)) is not None
+    }
 
 
 def why_failed(task: ServiceTask, container: str) -> str | None:

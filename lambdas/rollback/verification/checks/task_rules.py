@@ -1,8 +1,9 @@
 """Judge the tasks of a running release: the evidence about a service whose requests are not counted.
 
 A service without a load balancer can be COMPLETED while its tasks crash and start again: ECS counts running tasks. So
-each task of PRIMARY that failed within `WINDOW` fails the check, also one that failed while the release was deployed. A
-single failure leaves the window; a crash loop does not. `WATCH` is the least time in which a failure could show.
+each task of PRIMARY that failed within `FAILURE_WINDOW` fails the check, also one that failed while the release was
+deployed. A single failure leaves the window; a crash loop does not. `WATCH` is the least time in which a failure could
+show.
 """
 
 from collections.abc import Iterable
@@ -11,10 +12,16 @@ from datetime import datetime, timedelta
 
 from rollback.check import Check
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.ecs_task import LISTED_MINUTES, ServiceTask, has_ended_well, why_failed
+from rollback.resources.aws.ecs_task import (
+    FAILURE_WINDOW,
+    LISTED_MINUTES,
+    ServiceTask,
+    failures_since,
+    has_ended_well,
+    is_of_deployment,
+)
 
 CHECK_NAME = "tasks-keep-running"
-WINDOW = timedelta(minutes=5)
 WATCH = timedelta(minutes=2)
 NO_LOAD_BALANCER = "no load balancer: no requests were counted"
 _SHOWN = 3  # failed tasks in a message
@@ -34,8 +41,8 @@ class TaskWindow:
 
 
 def window_of(view: ServiceView, now: datetime, watch_until: datetime | None = None) -> TaskWindow:
-    """Return the window of a verification: from the start of PRIMARY's deployment on, and at most `WINDOW` long."""
-    return TaskWindow(max(view.primary.created_at, now - WINDOW), watch_until)
+    """Return the window of a verification: since PRIMARY's deployment began, and at most `FAILURE_WINDOW` long."""
+    return TaskWindow(max(view.primary.created_at, now - FAILURE_WINDOW), watch_until)
 
 
 def judge_tasks(
@@ -50,10 +57,10 @@ def judge_tasks(
         window: time in which the tasks are judged.
         now: the present time.
     """
-    own = [task for task in tasks if _is_of_primary(task, view)]
-    stopped = [task for task in own if task.stopped_at is not None and task.stopped_at >= window.since]
-    failures = {task.id: why for task in stopped if (why := why_failed(task, container)) is not None}
+    own = [task for task in tasks if is_of_deployment(task, view.primary)]
+    failures = failures_since(window.since, own, view.primary, container)
     unhealthy = [task.id for task in own if task.is_unhealthy and not task.is_stopped]
+    stopped = [task for task in own if task.stopped_at is not None and task.stopped_at >= window.since]
     ended = sum(has_ended_well(task, container) for task in stopped)
     running = sum(not task.is_stopped for task in own)
     evidence = {"running": running, "failed": failures, "unhealthy": unhealthy, "ended_with_0": ended}
@@ -72,10 +79,3 @@ def judge_tasks(
         reason += f"; watched until {window.watch_until:%H:%M:%S} UTC"
         return Check.warned(CHECK_NAME, reason, evidence=evidence)
     return Check.passed(CHECK_NAME, reason, evidence=evidence)
-
-
-def _is_of_primary(task: ServiceTask, view: ServiceView) -> bool:
-    """Whether PRIMARY's deployment started the task; without its id the definition decides."""
-    if task.deployment_id:
-        return task.deployment_id == view.primary.id
-    return task.definition_arn == view.primary.definition_arn
