@@ -62,6 +62,13 @@ SHOWN_EVENTS = {
         r"data loss: public\.users",
         r"recovered with its data, after another person than the requester approved",
     ),
+    "fresh-release": (
+        PROMOTED,
+        r"service rollback \w+: started, trigger: release_watch",
+        r"service rollback \w+: v1\.1\.0 → v1\.0\.0",
+        rf"service rollback \w+: {BACK}",
+        RECOVERED,
+    ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
         r"An operator has to act",

@@ -51,6 +51,7 @@ class DemoEnvironment(Pipeline):
         policy: Mapping[str, Any] | None = None,
         with_database: bool = False,
         approval: Mapping[str, Any] = WITHOUT_APPROVALS,
+        release_watch: Mapping[str, Any] | None = None,
         alarms: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare an environment; nothing is started yet.
@@ -61,12 +62,13 @@ class DemoEnvironment(Pipeline):
             policy: settings that replace those of the profile.
             with_database: whether the service has a Neon database.
             approval: settings of approvals.
+            release_watch: settings of the watch over fresh releases that replace those of the profile.
             alarms: settings of alarms that replace those of the profile.
         """
         self._timeline = timeline
         self._policy = policy or {}
         self._with_database = with_database
-        self._approval = approval
+        self._approval, self._release_watch = approval, release_watch
         self._alarms = alarms
         self.database: DemoDatabase | None = None
         self._folder: Path
@@ -123,7 +125,15 @@ class DemoEnvironment(Pipeline):
             APPLICATION_URL_PLACEHOLDER: self.base_url,
             **(self.database.placeholder_values() if self.database else {}),
         }
-        settings = overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets, self._approval, self._alarms)
+        settings = overrides(
+            APPLICATION_URL_PLACEHOLDER,
+            self._policy,
+            database,
+            secrets,
+            self._approval,
+            self._alarms,
+            self._release_watch,
+        )
         synthesise(out, ENVIRONMENT, settings, replacements)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
 

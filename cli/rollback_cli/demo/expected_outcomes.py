@@ -8,7 +8,7 @@ import httpx
 
 from rollback.domain.database.progress import backup_name
 from rollback.domain.escalation import EscalationLevel
-from rollback.domain.request import RollbackType
+from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.report import message
 from rollback_cli.demo.database.seed import BAD_RELEASE_NAME
@@ -64,6 +64,13 @@ def _expect_emergency_recovery(environment: "DemoEnvironment") -> None:
     rollback = _wait_for_conclusion(environment)
     if rollback.request.type is not RollbackType.EMERGENCY:
         raise ExpectationFailed(f"rollback {rollback.id} is a {rollback.request.type} rollback, not an emergency")
+
+
+def _expect_recovery_by_watch(environment: "DemoEnvironment") -> None:
+    _expect_recovery(environment)
+    rollback = _wait_for_conclusion(environment)
+    if rollback.trigger is not Trigger.RELEASE_WATCH:
+        raise ExpectationFailed(f"the trigger of rollback {rollback.id} is {rollback.trigger}, not the release watch")
 
 
 def _expect_restart_from_zero(environment: "DemoEnvironment") -> None:
@@ -167,6 +174,7 @@ RECOVERED = ExpectedOutcome(
 RECOVERED_BY_EMERGENCY = ExpectedOutcome(
     _expect_emergency_recovery, RECOVERED.success_message, RECOVERED.failure_message
 )
+RECOVERED_BY_WATCH = ExpectedOutcome(_expect_recovery_by_watch, RECOVERED.success_message, RECOVERED.failure_message)
 RECOVERED_FROM_ZERO = ExpectedOutcome(_expect_restart_from_zero, RECOVERED.success_message, RECOVERED.failure_message)
 RECOVERED_WITH_DATA = ExpectedOutcome(
     _expect_data_recovery,

@@ -33,6 +33,7 @@ class Scenario:
         migrations: how many of the repository's migrations v1.0.0 has, and v1.1.0; None: the service has no database.
         policy: settings that replace those of the demo's profile.
         approval: settings of approvals.
+        release_watch: settings of the watch over fresh releases; the profile's turn the watch off.
         people: what people do after v1.1.0 was shipped; None: alarms and deployments alone start the rollback.
     """
 
@@ -45,6 +46,7 @@ class Scenario:
     migrations: tuple[int, int] | None = None
     policy: Mapping[str, Any] = field(default_factory=dict)
     approval: Mapping[str, Any] = field(default_factory=lambda: WITHOUT_APPROVALS)
+    release_watch: Mapping[str, Any] = field(default_factory=dict)
     people: Callable[["DemoEnvironment", Timeline], None] | None = None
 
 
@@ -53,6 +55,12 @@ SCENARIOS = {
         "v1.1.0 passes its health checks and answers 60 % of its requests with HTTP 500",
         {"kind": "errors", "rate": 0.6},
         expected_outcomes.RECOVERED,
+    ),
+    "fresh-release": Scenario(
+        "v1.1.0 answers 40 % of its requests with HTTP 500; the watch over fresh releases notices it before any alarm",
+        {"kind": "errors", "rate": 0.4},
+        expected_outcomes.RECOVERED_BY_WATCH,
+        release_watch={"watch_minutes": 0.25},
     ),
     "failed-deployment": Scenario(
         "v1.1.0 crashes at start; ECS's circuit breaker fails its deployment and rolls it back",

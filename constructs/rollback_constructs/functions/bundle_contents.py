@@ -47,7 +47,7 @@ AWS_SERVICES = {
     "promote": frozenset(
         {
             "application-autoscaling", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "iam", "lambda", "logs", "s3",
-            "secretsmanager", "ssm", "xray",
+            "secretsmanager", "ssm", "stepfunctions", "xray",
         }
     ),
     "database": frozenset(

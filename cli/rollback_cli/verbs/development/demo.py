@@ -47,6 +47,7 @@ def demo(
             policy=selected.policy,
             with_database=selected.migrations is not None,
             approval=selected.approval,
+            release_watch=selected.release_watch,
         ) as environment,
     ):
         with DemoWatcher(environment, timeline) as watcher:
