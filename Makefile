@@ -69,6 +69,7 @@ bench: $(STAMP) ## Measure the start of the command and of each function, the re
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/cold_start.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/release_watch.py $(WATCHES)
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Ship a bad release on the embedded cloud and roll it back (SCENARIO=bad-release, fresh-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration, approval; OPEN=1 opens its report)
