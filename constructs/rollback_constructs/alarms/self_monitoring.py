@@ -44,8 +44,8 @@ ADVICE_ON_PROMOTIONS = (
     "judges the running release again."
 )
 ADVICE_ON_WATCHES = (
-    "A fresh release was not watched to the end, so the alarms alone are in charge. Run rollback status {environment} to "
-    "check the release."
+    "A fresh release was not watched to the end, so the alarms alone are in charge. Run rollback status "
+    "{environment} to check the release."
 )
 _FUNCTION_DESCRIPTIONS = {
     "Errors": "The Lambda function {name} failed. Read its log for the reason.",
