@@ -140,9 +140,11 @@ def test_several_load_balancers_have_alarms_each_and_an_outage_needs_all_of_thei
 
 
 def test_a_token_has_no_name_to_read_so_the_attachment_says_that_it_is_a_network_load_balancer() -> None:
+    from aws_cdk import Token  # noqa: PLC0415
+
     from rollback_constructs.attachment import AttachedBalancer  # noqa: PLC0415
 
-    token = AttachedBalancer(name="${Token[TOKEN.1]}", target_groups=(GROUP,), is_network=True)
+    token = AttachedBalancer(name=Token.as_string({"Ref": "Balancer"}), target_groups=(GROUP,), is_network=True)
     assert set(alarms_in(synthesise(load_balancers=(token,)))) == OF_TASKS | OF_TARGETS | COMPOSITES
     assert AttachedBalancer(name=NETWORK, target_groups=(GROUP,)).is_network
 

@@ -212,7 +212,8 @@ def test_an_alarm_of_the_teams_own_beside_a_rate_needs_no_requests_unless_it_is_
     service = SETTINGS.service(SERVICE)
     for starts, outcome in ((Starts.SERVICE, Outcome.SUCCEEDED), (Starts.EVIDENCE, Outcome.SUPPRESSED)):
         described = service.model_copy(update={"extra_alarms": (ExtraAlarm(alarm="checkout", starts=starts),)})
-        simulation = start_simulation(settings=SETTINGS.model_copy(update={"services": (described,)}))
+        simulation = start_simulation()
+        simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (described,)}))
         simulation.alarms.in_alarm |= {"checkout", leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")}
         simulation.alarms.serve(simulation.services.target_groups[0], 3, simulation.clock.now())
         assert simulation.run().outcome is outcome
