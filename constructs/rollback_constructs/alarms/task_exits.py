@@ -60,7 +60,7 @@ class TaskExits(Construct):
         """
         for service in services:
             rule = self._rule(service, delivery, dead_letters)
-            rule.add_dependency(self._policy)
+            rule.add_resource_dependency(self._policy)
             dead_letters.add_to_resource_policy(
                 iam.PolicyStatement(
                     principals=[iam.ServicePrincipal("events.amazonaws.com")],
