@@ -35,8 +35,8 @@ def synthesise(settings: dict[str, Any] | None = None, **described: Any) -> Reso
 
     app = App(analytics_reporting=False, tree_metadata=False)
     stack = Stack(app, "Alarms")
-    roles = {"task_role_arns": (), "execution_role_arns": ()}
-    parts = {
+    roles: dict[str, Any] = {"task_role_arns": (), "execution_role_arns": ()}
+    parts: dict[str, Any] = {
         "cluster": "shop",
         "ecs_service": "api",
         "container": "app",

@@ -31,8 +31,14 @@ def synthesise(cluster: str) -> str:
 
     app = App(analytics_reporting=False, tree_metadata=False)
     stack = Stack(app, "Alarms")
-    names = {"name": "worker", "cluster": cluster, "ecs_service": cluster, "container": "app"}
-    service = Attachment(**names, task_role_arns=(), execution_role_arns=())
+    service = Attachment(
+        name="worker",
+        cluster=cluster,
+        ecs_service=cluster,
+        container="app",
+        task_role_arns=(),
+        execution_role_arns=(),
+    )
     exits = TaskExits(stack, "TaskExits", prefix=PREFIX, retain=False, key=None)
     exits.log_failures([service], TriggerSettings(), sqs.Queue(stack, "DeadLetters"))
     ServiceAlarms(
