@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo docs check synth previous-release schemas format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check synth costs previous-release schemas format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
+
+costs: synth ## Print the monthly costs of each rollback stack, counted from its template
+	$(BIN)/python publishing/costs.py cdk.out
 
 COMMIT ?= HEAD
 previous-release: $(STAMP) ## Keep a release as the fixture that the tests of upgrades start from (COMMIT=v1.2.3)

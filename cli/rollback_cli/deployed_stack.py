@@ -30,7 +30,7 @@ class DeployedStack:
 
     Attributes:
         approve_function: name of the function that takes decisions; None where no rollback waits for one.
-        version: version of this product that deployed the stack; None: 0.1.0 or older, without this output.
+        version: version of this product that deployed the stack; None: one that has no such output.
     """
 
     settings: "Settings"
