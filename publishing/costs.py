@@ -40,7 +40,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Quantities:
-    """What CloudWatch, Lambda and KMS charge for in a template. An alarm on metric math counts each of its metrics."""
+    """Counts of the charges of CloudWatch, Lambda and KMS. An alarm on metric math counts each of its metrics."""
 
     alarms: int
     metrics: int

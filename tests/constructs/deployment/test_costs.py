@@ -1,4 +1,4 @@
-"""Costs that are counted from a template: of what AWS charges for, of a further service, and on the page about costs."""
+"""Costs that are counted from a template: each kind of charge, a further service, and the page about costs."""
 
 import copy
 from pathlib import Path
