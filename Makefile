@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo docs check synth schemas format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check synth costs previous-release schemas format lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	python3 -m venv $(VENV)
@@ -83,6 +83,13 @@ check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
+
+costs: synth ## Print the monthly costs of each rollback stack, counted from its template
+	$(BIN)/python publishing/costs.py cdk.out
+
+COMMIT ?= HEAD
+previous-release: $(STAMP) ## Keep a release as the fixture that the tests of upgrades start from (COMMIT=v1.2.3)
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python tests/previous_release/make.py $(COMMIT)
 
 schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
 	$(BIN)/python -m rollback_cli.output.schemas docs/schemas

@@ -30,6 +30,7 @@ class DeployedStack:
 
     Attributes:
         approve_function: name of the function that takes decisions; None where no rollback waits for one.
+        version: version of this product that deployed the stack; None: one that has no such output.
     """
 
     settings: "Settings"
@@ -39,6 +40,7 @@ class DeployedStack:
     workflow_arn: str
     approve_function: str | None = field(default=None, kw_only=True)
     report_bucket: str | None = field(default=None, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
 
     def ports(self) -> "AllPorts":
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -225,6 +227,7 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
             workflow_arn=outputs["WorkflowArn"],
             approve_function=outputs.get("ApproveFunctionName"),
             report_bucket=outputs.get("ReportBucket"),
+            version=outputs.get("Version"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

@@ -15,6 +15,7 @@ from constructs import Construct
 
 from rollback.domain.settings.environment import Settings
 from rollback.names import degraded_alarm, outage_alarm
+from rollback.product_version import product_version
 from rollback_constructs import promotion, workflow
 from rollback_constructs.acknowledgements import acknowledge_environment
 from rollback_constructs.alarms.database_alarms import DatabaseAlarms
@@ -356,6 +357,7 @@ class RollbackEnvironment:
         """Write the stack's outputs; the command reads them, so that it and the functions can't disagree."""
         output = partial(_output, self._scope, self._output_prefix)
         output("Settings", compact(self.runtime_settings))
+        output("Version", product_version())
         output("WorkflowArn", self.rollbacks.machine.state_machine_arn)
         output("PromotionArn", self.promotions.machine.state_machine_arn)
         if self.functions.approve is not None:  # IAM decides who may invoke it: docs/approval.md

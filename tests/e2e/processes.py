@@ -14,7 +14,7 @@ from typing import Self
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ROLLBACK = str(BIN / "rollback")
-_END_SECONDS = 60.0
+_END_SECONDS = 180.0  # the machine may be busy
 _WITHOUT_CACHE = {"ROLLBACK_CACHE_DIR": f"{os.devnull}/none"}  # the developer's own cache stays as it is
 
 

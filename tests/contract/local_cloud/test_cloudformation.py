@@ -149,6 +149,31 @@ def test_cloudformation_attaches_and_changes_a_roles_policies(cloud: LocalCloud)
     assert list_all(iam, "list_role_policies", "PolicyNames", RoleName=role_name) == ["two"]
 
 
+def test_a_stack_deletes_each_resource_before_those_that_it_refers_to(cloud: LocalCloud) -> None:
+    """A policy can't be detached from a role that is gone. Ten pairs: in a random order, one of them would fail."""
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    resources: dict[str, Any] = {}
+    for index in range(10):
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        resources[f"Role{index}"] = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document}}
+        resources[f"Policy{index}"] = {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {
+                "PolicyName": f"policy-{index}",
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]},
+                "Roles": [{"Ref": f"Role{index}"}],
+            },
+        }
+    name = create(cloud, resources, Role={"Ref": "Role0"})
+    role = outputs(cloud, name)["Role"]
+
+    cloud.client("cloudformation").delete_stack(StackName=name)
+
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        cloud.client("iam").get_role(RoleName=role)
+
+
 def test_cloudformation_creates_a_subscription(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
                     "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
