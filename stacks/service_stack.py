@@ -169,6 +169,7 @@ class ServiceStack(Stack):
             certificates=[acm.Certificate.from_certificate_arn(self, "Certificate", certificate)]
             if certificate
             else None,
+            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificate else None,
         )
         group = listener.add_targets(
             "Targets",

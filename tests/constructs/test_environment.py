@@ -135,11 +135,14 @@ def test_the_functions_read_the_settings_of_their_environment(templates: dict[st
     template = templates["MacroAiProductionRollbackStack"]
     functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
     assert len(functions) == 4
+    urls = {"express-api": "http://balancer.example"}
     expected = configuration.environments["production"].runtime_settings(
-        configuration.application, "production", {}, "MacroAiProductionStack"
+        configuration.application, "production", urls, "MacroAiProductionStack"
     )
     for function in functions:
-        assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected
+        parts = function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]["Fn::Join"][1]
+        text = "".join(part if isinstance(part, str) else "balancer.example" for part in parts)
+        assert Settings.model_validate_json(text) == expected
 
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"

@@ -31,6 +31,7 @@ from rollback_constructs.alarms.self_monitoring import WatchSettings
 from rollback_constructs.alarms.service_alarms import AlarmSettings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
+from rollback_constructs.messages.recipients import AddressOrRecipient, find_repeated_recipients
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.settings.aws_names import explain_unknown_region, normalise_names, partition_of
 from rollback_constructs.settings.conflicts import find_conflicts
@@ -104,6 +105,10 @@ class Environment(_Strict):
     github: GitHubSettings | None = None
     github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
+    notify: tuple[AddressOrRecipient, ...] | None = Field(
+        default=None,
+        description="recipients of pages: addresses, or `{to, topics}`; [] says that another tool subscribes",
+    )
     workflow_timeout_minutes: float = Field(
         default=360,
         gt=0,
@@ -221,11 +226,13 @@ class Environment(_Strict):
         duplicates = sorted({name for name in names if names.count(name) > 1})
         created = [service.name for service in self.created_services]
         mistake = find_mistake(self.alarms.error_log_pattern)
+        repeated = list(dict.fromkeys(find_repeated_recipients(self.notify or ())))
         return {
             f"availability_zones is empty; with account and region, name at least two for the network of service "
             f"{', '.join(created)}": not (self.account and self.region and self.created_services)
             or len(self.availability_zones) >= 2,
             f"services has {', '.join(duplicates)} more than once; give each service a name of its own": not duplicates,
+            f"notify has {', '.join(repeated)} more than once; name each address once for a topic": not repeated,
             f"alarms.error_log_pattern is {quote_value(self.alarms.error_log_pattern)}; allowed is a filter pattern of "
             f"CloudWatch Logs: {mistake}": mistake is None,
             f"services has a workload for {', '.join(created)}; allowed is one, describe the others by existing": (
