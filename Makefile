@@ -84,8 +84,9 @@ check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules
 	$(BIN)/python tests/static_analysis/prose.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
 
-schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
+schemas: $(STAMP) ## Write the JSON Schemas of the command's output and of cdk.json into docs/schemas
 	$(BIN)/python -m rollback_cli.output.schemas docs/schemas
+	$(BIN)/python -m rollback_constructs.settings.json_schema docs/schemas/cdk-json-v1.json
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .

@@ -297,6 +297,17 @@ WRONG: dict[str, tuple[Context, str, str]] = {
         attached({}, {**HERE, "availability_zones": ["us-east-1a"]}), f"{P}.availability_zones has us-east-1a",
         "zones of the region, eu-west-1",
     ),
+    "a chat channel where the service is not": (
+        attached(
+            {},
+            {
+                "account": ACCOUNT, "region": "us-gov-west-1",
+                "chat": {"slack_channel": {"workspace_id": "T0123ABCD", "channel_id": "C0123ABCD"}},
+            },
+            execution_role_arns=[f"arn:aws-us-gov:iam::{ACCOUNT}:role/execution"],
+        ),
+        f"{P}.chat.slack_channel is set, and us-gov-west-1 has no Amazon Q", "allowed is chat.webhook",
+    ),
     # patterns
     "a JSON pattern that is not closed": (
         production({"alarms": {"error_log_pattern": '{ $.level = "error"'}}), f"{P}.alarms.error_log_pattern is",

@@ -59,7 +59,9 @@ Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
 _MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
-_ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
+# CloudFormation has no AWS::Chatbot resources there (the resource schemas of each region, as cfn-lint ships them).
+_PARTITIONS_WITHOUT_CHATBOT = frozenset({"aws-cn", "aws-us-gov"})
+ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
@@ -152,6 +154,8 @@ class Environment(_Strict):
 
     def _place_constraints(self) -> dict[str, bool]:
         """Check account, region and zones."""
+        channels = [name for name in ("slack_channel", "teams_channel") if getattr(self.chat, name) is not None]
+        has_chatbot = partition_of(self.region or "") not in _PARTITIONS_WITHOUT_CHATBOT
         foreign_zones = [zone for zone in self.availability_zones if not zone.startswith(self.region or "")]
         return {
             f"region is {self.region!r} without account; set both, or none to use those of the credentials": (
@@ -163,6 +167,8 @@ class Environment(_Strict):
             f"availability_zones has {', '.join(foreign_zones)}; allowed are zones of the region, {self.region}": (
                 not foreign_zones
             ),
+            f"chat.{'.'.join(channels[:1])} is set, and {self.region} has no Amazon Q Developer in chat applications; "
+            "allowed is chat.webhook": not channels or has_chatbot,
         }
 
     def _longest_rollback_minutes(self) -> float:
@@ -278,7 +284,7 @@ class Configuration(_Strict):
     """The whole context, validated."""
 
     application: Application
-    environments: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], Environment]
+    environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_NAME)], Environment]
     bundle: BundleSettings
 
     @model_validator(mode="after")
