@@ -21,6 +21,7 @@ from rollback_constructs.alarms.database_alarms import DatabaseAlarms
 from rollback_constructs.alarms.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.compliance import acknowledge_by_type
 from rollback_constructs.dashboard import RollbackDashboard
 from rollback_constructs.drills import Drills
 from rollback_constructs.functions.access import Access
@@ -133,6 +134,7 @@ class RollbackEnvironment:
         check_resources(resources, runtime_settings.environment, len(attachments))
         for advice in find_advice(settings, runtime_settings.environment):
             Annotations.of(scope).add_warning_v2(advice.id, advice.text)
+        acknowledge_by_type(scope)
         acknowledge_environment(scope, attachments, self._workflow_name, stacks)
 
     def _make_keys(self) -> EncryptionKeys:
