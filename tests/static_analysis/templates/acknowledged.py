@@ -23,6 +23,7 @@ CHECKOV: Mapping[tuple[str, str], str] = {
     ("CKV_AWS_18", "AWS::S3::Bucket"): "the account's owner decides about access logs",
     ("CKV_AWS_2", "AWS::ElasticLoadBalancingV2::Listener"): "HTTPS with the setting workload.certificate_arn",
     ("CKV_AWS_103", "AWS::ElasticLoadBalancingV2::Listener"): "TLS 1.2 with the setting workload.certificate_arn",
+    ("CKV_AWS_260", "AWS::EC2::SecurityGroup"): "a public API is open to the public, by HTTP without a certificate",
     ("CKV_AWS_91", "AWS::ElasticLoadBalancingV2::LoadBalancer"): "access logs need a bucket of the account",
     ("CKV_AWS_136", "AWS::ECR::Repository"): "AWS's own key encrypts: images need no permission for a key",
     ("CKV_AWS_51", "AWS::ECR::Repository"): "a pipeline may move a tag; releases are identified by digest",

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from static_analysis.templates import review
 from static_analysis.templates.acknowledged import CFN_LINT, CHECKOV
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rollback.domain.settings.packed import parse_settings
 from rollback.workflow.route import EDGES, Step
 from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
@@ -77,9 +78,7 @@ def _settings(x: Examination, report: Reporter) -> Finding:
     for name in x.functions:
         variables = x.function_variables(name)
         try:
-            actual = (
-                type(x.settings).model_validate_json(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
-            )
+            actual = parse_settings(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
         except ValueError:
             problems.append(f"{name} has settings that this version can't read")
             continue
