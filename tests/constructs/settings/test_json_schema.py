@@ -15,7 +15,7 @@ from stacks.assembly import PROJECT
 SCHEMA = cdk_json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
 CDK_JSON: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())
-# What a schema can't say: numbers that JSON doesn't have, conflicts between settings, names in AWS, and patterns.
+# A schema can't describe the other cases: conflicts between settings, and names in AWS.
 REFUSED_BY_THE_SCHEMA = (
     "a truth in place of minutes", "a truth in place of a count", "a number in quotes", "a number in place of a truth",
     "a half round", "a period that CloudWatch does not have", "a negative time",
