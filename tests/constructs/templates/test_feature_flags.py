@@ -18,6 +18,8 @@ DECIDED = {
     "@aws-cdk/core:enablePartitionLiterals": False,
     # The template says that ECS's deployment alarms are off; without the flag's default that would be unsaid.
     "@aws-cdk/aws-ecs:removeDefaultDeploymentAlarm": False,
+    # CloudFormation replaces a service whose deployment controller changes, also from a stated to an unstated ECS.
+    "@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker": False,
 }
 
 
