@@ -20,6 +20,7 @@ CHECKOV: Mapping[tuple[str, str], str] = {
     ("CKV_AWS_119", "AWS::DynamoDB::Table"): "AWS's own key encrypts; a key of the team's own is the setting keys",
     ("CKV_AWS_26", "AWS::SNS::Topic"): "a key of the team's own is the setting keys; AWS's key lets no alarm publish",
     ("CKV_AWS_158", "AWS::Logs::LogGroup"): "AWS's own key encrypts; a key of the team's own is the setting keys",
+    ("CKV_AWS_27", "AWS::SQS::Queue"): "SQS's own key encrypts; EventBridge may not use AWS's key in KMS",
     ("CKV_AWS_18", "AWS::S3::Bucket"): "the account's owner decides about access logs",
     ("CKV_AWS_2", "AWS::ElasticLoadBalancingV2::Listener"): "HTTPS with the setting workload.certificate_arn",
     ("CKV_AWS_103", "AWS::ElasticLoadBalancingV2::Listener"): "TLS 1.2 with the setting workload.certificate_arn",
