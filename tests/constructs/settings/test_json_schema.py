@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from support.wrong_settings import SHOP, WRONG, attached
 
 from rollback_constructs.settings.environment import Configuration

@@ -67,7 +67,7 @@ def test_cfn_lint_knows_every_resource_in_the_region_of_the_partition(
 ) -> None:
     files = sorted(str(path) for path in folders[partition].glob("*.template.json"))
     # W3010: the settings name the zones. The others: `test_templates.py`.
-    command = [Path(sys.executable).with_name("cfn-lint"), "--regions", REGIONS[partition], "--ignore-checks"]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGIONS[partition], "--ignore-checks"]
     process = subprocess.run(
         [*command, "W3005", "W6001", "W3010", "--", *files], capture_output=True, text=True, check=False
     )

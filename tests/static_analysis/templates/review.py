@@ -89,7 +89,7 @@ def cfn_lint_findings(folders: Sequence[Path]) -> list[Finding]:
         ReviewNotRun: cfn-lint gave no answer.
     """
     files = [str(path) for folder in folders for path in sorted(folder.glob("*.template.json"))]
-    command = [Path(sys.executable).with_name("cfn-lint"), "--regions", _REGION, "--format", "json", "--", *files]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", _REGION, "--format", "json", "--", *files]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         matches = json.loads(answer.stdout or "[]")
