@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks, ServerlessChecks
 
 from rollback_constructs.attachment import AttachedBalancer, Attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
@@ -37,7 +37,8 @@ def build(
         outdir: folder of the assembly; None: the CDK's default.
         context: replaces keys of `cdk.json`; the CDK's command line replaces both.
         validate: run CDK's own template validator, which takes half of the time of a synth.
-        review: run cdk-nag's rules at synth, which fails on findings not in `rollback_constructs.acknowledgements`.
+        review: run three packs of cdk-nag at synth, which fails on a finding without acknowledgement:
+            `rollback_constructs.acknowledgements`, `rollback_constructs.compliance`.
 
     Raises:
         InvalidSettings: a setting is wrong; the message has its path, its value and what is allowed.
@@ -56,7 +57,7 @@ def build(
     for name, environment in configuration.environments.items():
         _add_stacks(app, configuration, name, environment)
     if review:
-        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app), ServerlessChecks(app))
     return app
 
 

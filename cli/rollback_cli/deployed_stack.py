@@ -215,12 +215,12 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     """
     from pydantic import ValidationError  # noqa: PLC0415
 
-    from rollback.domain.settings.environment import Settings  # noqa: PLC0415
+    from rollback.domain.settings.packed import parse_settings  # noqa: PLC0415
     from rollback.errors import InvalidRequest  # noqa: PLC0415
 
     try:
         return DeployedStack(
-            settings=Settings.model_validate_json(outputs["Settings"]),
+            settings=parse_settings(outputs["Settings"]),
             ledger_table=outputs["LedgerTable"],
             topic_arn=outputs["TopicArn"],
             critical_topic_arn=outputs["CriticalTopicArn"],
@@ -238,3 +238,5 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
             f"({'.'.join(map(str, defect['loc']))}: {defect['msg']}); use the version that deployed the stack, "
             "or deploy this version of the stack first"
         ) from error
+    except ValueError as error:
+        raise InvalidRequest(f"stack {name}: {error}") from error

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from aws_cdk import ArnFormat, CfnOutput, CfnResource, RemovalPolicy, Stack
+from aws_cdk import Annotations, ArnFormat, CfnOutput, CfnResource, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -23,6 +23,7 @@ from rollback_constructs.alarms.self_monitoring import ADVICE_ON_PROMOTIONS, ADV
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
 from rollback_constructs.alarms.task_exits import TaskExits
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.compliance import acknowledge_by_type
 from rollback_constructs.dashboard import RollbackDashboard
 from rollback_constructs.drills import Drills
 from rollback_constructs.functions.access import Access
@@ -33,6 +34,7 @@ from rollback_constructs.limits import check_resources
 from rollback_constructs.messages.chat import Chat
 from rollback_constructs.messages.notifications import Notifications
 from rollback_constructs.pipelines.github_actions import GitHubActionsRoles, PipelineResources
+from rollback_constructs.settings.advice import find_advice
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.storage.ledger import Ledger
 from rollback_constructs.storage.report_bucket import ReportBucket
@@ -93,7 +95,9 @@ class RollbackEnvironment:
         self._prefix, self._output_prefix = prefix, output_prefix
         self._keys = self._make_keys()
         self.ledger = Ledger(scope, "Ledger", prefix=prefix, settings=settings.ledger, key=self._keys.ledger)
-        self.notifications = Notifications(scope, "Notifications", prefix=prefix, key=self._keys.topics)
+        self.notifications = Notifications(
+            scope, "Notifications", prefix=prefix, key=self._keys.topics, recipients=settings.notify or ()
+        )
         self.reports = (
             ReportBucket(scope, "Reports", settings=settings.reports, key=self._keys.reports)
             if settings.reports.store
@@ -133,6 +137,9 @@ class RollbackEnvironment:
         self._outputs(service_alarms)
         resources = sum(isinstance(part, CfnResource) for part in Stack.of(scope).node.find_all())
         check_resources(resources, runtime_settings.environment, len(attachments))
+        for advice in find_advice(settings, runtime_settings.environment):
+            Annotations.of(scope).add_warning_v2(advice.id, advice.text)
+        acknowledge_by_type(scope)
         acknowledge_environment(scope, attachments, self._workflow_name, stacks)
 
     def _make_keys(self) -> EncryptionKeys:

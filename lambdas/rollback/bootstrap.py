@@ -39,6 +39,7 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
+from rollback.domain.settings.packed import parse_settings
 from rollback.errors import InvalidRequest
 from rollback.names import database_function
 from rollback.ports.all_ports import AllPorts, OptionalPorts
@@ -93,7 +94,7 @@ def ports_from_environment() -> AllPorts:
     except KeyError as missing:
         raise InvalidRequest(f"environment variable {missing} is not set; deploy the rollback stack again") from missing
     return make_ports(
-        Settings.model_validate_json(settings),
+        parse_settings(settings),
         ledger_table=table,
         topic_arn=topic,
         critical_topic_arn=critical,

@@ -223,6 +223,11 @@ class Service(ServiceSettings):
     def _has_address_for_its_endpoints(self) -> Self:
         if self.endpoints and self.existing is not None and self.base_url is None:
             raise ValueError("base_url is missing; endpoints are checked there: set it, or remove endpoints")
+        if self.endpoints and self.workload is not None and self.workload.certificate_arn and self.base_url is None:
+            raise ValueError(
+                "base_url is missing; endpoints are checked there: with a certificate it is https://<domain of the "
+                "certificate>"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rollback.domain.settings.packed import parse_settings
 from rollback.product_version import product_version, shortened
 from rollback.workflow.route import EDGES, Step
 from rollback_cli.doctor.examination import Examination, question
@@ -94,9 +95,7 @@ def _settings(x: Examination, report: Reporter) -> Finding:
     for name in x.functions:
         variables = x.function_variables(name)
         try:
-            actual = (
-                type(x.settings).model_validate_json(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
-            )
+            actual = parse_settings(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
         except ValueError:
             problems.append(f"{name} has settings that this version can't read")
             continue

@@ -1,9 +1,9 @@
 """Settings of an environment: synth writes them, and the functions read them from one environment variable.
 
-The variable has compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an
-emergency must not depend on a parameter store. Names known at deployment only (table, topic, state machine) have
-variables of their own. An open rollback's document has a copy, which is read leniently: another version may have other
-settings.
+The variable has compact JSON without defaults, packed where it is long (`packed.py`). Lambda allows 4 KB for all
+environment variables together, and an emergency must not depend on a parameter store. Names known at deployment only
+(table, topic, state machine) have variables of their own.
+An open rollback's document has a copy, which is read leniently: another version may have other settings.
 """
 
 import re
