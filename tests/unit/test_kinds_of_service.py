@@ -207,7 +207,7 @@ def test_no_step_looks_at_a_target_group_or_a_log_that_the_service_does_not_have
         assert looks.namespaces == set()
 
 
-# What the records say
+# Records of a bake, a rollback and readiness
 
 
 def readiness_check(simulation: Simulation, name: str) -> Check:
