@@ -260,6 +260,15 @@ def test_the_outcome_of_a_workers_rollback_says_that_no_requests_were_counted() 
     assert rollback.reason.endswith("no load balancer: no requests were counted")
 
 
+def test_a_classic_load_balancer_is_said_not_to_be_looked_at() -> None:
+    simulation = simulation_of(KINDS["worker"])
+    simulation.services.classic_load_balancers = ("old",)
+    assert readiness_check(simulation, "requests-are-counted").verdict is Verdict.WARN
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.reason.endswith("Classic Load Balancer old is not looked at: no requests were counted")
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_readiness_says_whether_requests_and_error_lines_are_counted(kind: Kind) -> None:
     simulation = simulation_of(kind)
