@@ -60,18 +60,32 @@ def worker(cloud: Any) -> Iterator[Workload]:
     stacks.delete_stack(StackName=workload.name)
 
 
+def states_of(cloud: Any) -> dict[str, str]:
+    """Return the states of the worker's alarms by their names without the worker's."""
+    kinds = {"MetricAlarm": "MetricAlarms", "CompositeAlarm": "CompositeAlarms"}
+    return {
+        alarm["AlarmName"].removeprefix(f"{PREFIX}-worker-"): alarm["StateValue"]
+        for kind, key in kinds.items()
+        for alarm in list_all(
+            cloud.client("cloudwatch"), "describe_alarms", key, AlarmNamePrefix=PREFIX, AlarmTypes=[kind]
+        )
+    }
+
+
 def test_the_failed_tasks_of_a_worker_fire_its_degraded_alarm(worker: Workload, cloud: Any) -> None:
-    cloudwatch = cloud.client("cloudwatch")
-
-    def states() -> dict[str, str]:
-        answer = cloudwatch.describe_alarms(AlarmNamePrefix=PREFIX, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        alarms = (*answer["MetricAlarms"], *answer["CompositeAlarms"])
-        return {alarm["AlarmName"].removeprefix(f"{PREFIX}-worker-"): alarm["StateValue"] for alarm in alarms}
-
     worker.start_and_wait(worker.release("v1"), desired=1)
-    eventually(lambda: states().get("degraded") == "OK")
+    eventually(lambda: states_of(cloud).get("degraded") == "OK")
     worker.update(taskDefinition=worker.release("v2", CRASHING))
-    eventually(lambda: states()["degraded"] == "ALARM")
-    seen = states()
+    eventually(lambda: states_of(cloud)["degraded"] == "ALARM")
+    seen = states_of(cloud)
     assert seen["outage"] == "OK"  # the tasks of v1 still run
     assert "error-logs" not in seen
+
+
+def test_a_worker_without_any_running_task_has_an_outage_and_ends_it_at_desired_count_zero(
+    worker: Workload, cloud: Any
+) -> None:
+    worker.create(worker.register("never-pushed"), desired=1)
+    eventually(lambda: states_of(cloud).get("outage") == "ALARM")
+    worker.update(desiredCount=0)
+    eventually(lambda: states_of(cloud)["outage"] == "OK")
