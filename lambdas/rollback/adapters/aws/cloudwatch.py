@@ -24,7 +24,7 @@ _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
 _QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
 _COARSE_SECONDS = 300
-_COUNTED_PROTOCOLS = frozenset({"HTTP", "HTTPS"})  # of application load balancers (ELB API, CreateTargetGroup)
+_COUNTED_PROTOCOLS = frozenset({"HTTP", "HTTPS"})  # only application load balancers use them (ELB API)
 
 
 class CloudWatchAlarms:
