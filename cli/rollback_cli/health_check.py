@@ -14,6 +14,7 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.verification.checks.evidence_keys import NOT_LOOKED_AT, UNANSWERED
 from rollback.verification.checks.smoke import CHECK_NAME as SMOKE_CHECK
 from rollback.verification.checks.smoke import judge_smoke, run_smoke
+from rollback.verification.checks.task_rules import WATCH
 from rollback.verification.running_release import SETTLED_CHECK, check_running_release, judge_settling
 from rollback.verification.verdict_rules import HealthVerdict, verdict_of
 
@@ -73,7 +74,8 @@ def check_health(
         on_round(number, checks)
         verdict = verdict_of(checks)
         good_rounds = 0 if verdict is HealthVerdict.FAILED else good_rounds + 1
-        if good_rounds >= options.rounds:
+        is_watched = ports.clock.now() >= alone_since + WATCH  # tasks without a load balancer need this time
+        if good_rounds >= options.rounds and (verdict is not HealthVerdict.NOT_YET or is_watched):
             break
         is_late = ports.clock.now() - began_at >= timedelta(minutes=options.timeout_minutes)
         if verdict is HealthVerdict.FAILED and is_late:

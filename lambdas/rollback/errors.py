@@ -6,7 +6,8 @@ RollbackError
 │   └── LeaseTaken        a rollback took the service's lease since it was read
 ├── LeaseLost             another rollback holds the lease, or the lease ran out; stop acting
 ├── NotAvailable          this version lacks the capability
-├── UnsupportedService    the ECS service is gone, inactive, or not deployed by ECS's rolling update
+├── UnsupportedService    the ECS service can't be rolled back: it is gone or inactive
+│   └── UnsupportedKind   …or of another kind: a daemon, or not deployed by ECS's rolling update
 ├── UnreadableItem        the ledger has an item that this version of the code can't read
 ├── StageNotReached       a step needs a value that no earlier step recorded: a defect of the product
 └── ExternalServiceError  AWS, Neon or the service answered with an error, or not at all
@@ -54,6 +55,10 @@ class NotAvailable(RollbackError):
 
 class UnsupportedService(RollbackError):
     """The ECS service can't be rolled back: it is gone, not ACTIVE, or deployed another way. Nothing was changed."""
+
+
+class UnsupportedKind(UnsupportedService):
+    """The ECS service exists, and is a daemon or is not deployed by ECS's rolling update. The text says what to do."""
 
 
 class UnreadableItem(RollbackError):

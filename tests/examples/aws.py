@@ -244,6 +244,7 @@ EXAMPLES: dict[str, Example] = {
         {"service": ELSEWHERE, "definition_arn": SECOND, "deployment_id": "ecs-svc/another"},
     ),
     "Services.unstopped_tasks": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Services.service_tasks": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Services.has_container_insights": Example({"cluster": WEB.cluster}, {"cluster": "another-cluster"}),
     "Services.stop_deployment": Example(
         {"service_deployment_arn": FromFake(lambda made: made.describe(WEB).newest.arn)},

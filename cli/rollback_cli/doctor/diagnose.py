@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, RollbackError, UnreadableItem
+from rollback.errors import (
+    CallRefused,
+    ExternalServiceError,
+    RefusalKind,
+    RollbackError,
+    UnreadableItem,
+    UnsupportedKind,
+)
 from rollback_cli.doctor.checks.account import account_questions
 from rollback_cli.doctor.checks.alarms import alarm_questions
 from rollback_cli.doctor.checks.database import database_questions
@@ -15,7 +22,7 @@ from rollback_cli.doctor.checks.service import service_questions
 from rollback_cli.doctor.checks.stack import stack_questions
 from rollback_cli.doctor.checks.targets import target_questions
 from rollback_cli.doctor.examination import Examination
-from rollback_cli.doctor.finding import Finding, Question, Reporter
+from rollback_cli.doctor.finding import SUPPORT_CHECK, Finding, Question, Reporter
 
 _GROUPS: tuple[Callable[[Examination], list[Question]], ...] = (
     account_questions,
@@ -57,6 +64,9 @@ def answer(question: Question) -> list[Finding]:
         return [_refused(refused, report)]
     except (ExternalServiceError, UnreadableItem) as failure:
         return [report.not_looked_at(str(failure), "run the doctor again; if it stays, read the error")]
+    except UnsupportedKind:
+        to_do = f"read the check {SUPPORT_CHECK}"
+        return [report.not_looked_at("no rollback can deploy a service of this kind", to_do)]
     except RollbackError as objection:  # UnsupportedService, InvalidRequest: the object is not what it must be
         return [report.failed(str(objection), "correct what the text names, then deploy again")]
 

@@ -23,6 +23,9 @@ class Group(StrEnum):
     TEST_EVENT = "test-event"
 
 
+SUPPORT_CHECK = "service-is-supported"  # the one check that judges the kind of a service
+
+
 @dataclass(frozen=True)
 class Finding:
     """Result of one check.

@@ -76,7 +76,7 @@ def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) ->
 
 
 def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> float | None:
-    """Count requests; None: CloudWatch refused permanently, as for a deleted target group."""
+    """Count requests; None: they are not counted, or CloudWatch refused permanently, as for a deleted target group."""
     try:
         return ports.alarms.requests_since(view.target_groups, since)
     except CallRefused:

@@ -47,6 +47,8 @@ def _traffic(rollback: Rollback, ports: EvidencePorts) -> tuple[tuple[TrafficMin
         minutes = ports.alarms.traffic(target_groups, since, until, with_balancer_errors=counts_balancer_errors)
     except _FAILURES as failure:
         return None, f"the load balancer's metrics could not be read: {failure}"
+    if minutes is None:
+        return None, "the service has a network load balancer, which counts no requests"
     if not minutes:
         return None, "CloudWatch has no data of the load balancer in this time"
     if counts_balancer_errors:

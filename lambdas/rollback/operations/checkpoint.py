@@ -6,7 +6,7 @@ from rollback.database.observation.observe import read_live_schema
 from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.errors import Conflict, InvalidRequest
+from rollback.errors import Conflict, ExternalServiceError, InvalidRequest, UnsupportedKind, UnsupportedService
 from rollback.leases.holder import find_live_database_lease
 from rollback.operations.ports import CheckpointPorts
 from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
@@ -22,12 +22,14 @@ class Checkpoint:
         new: migrations that the database has not applied yet; None: the version's migrations are not known.
         journals: the database's migration journals, a line each.
         unfinished: migrations that a tool began and did not finish.
+        why_not_examined: reason why ECS was not asked whether the service can be rolled back; empty if it was asked.
     """
 
     point: RecordedPoint
     new: tuple[ShippedMigration, ...] | None
     journals: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    why_not_examined: str = ""
 
     @property
     def impact(self) -> MigrationImpact | None:
@@ -47,7 +49,7 @@ def checkpoint(
         ports: access to AWS, Neon and the ledger.
 
     Raises:
-        InvalidRequest: the environment has no branch that the service writes to.
+        InvalidRequest: the environment has no branch that the service writes to, or no rollback can deploy the service.
         Conflict: a rollback may be changing the branch.
         ExternalServiceError: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
     """
@@ -71,6 +73,7 @@ def checkpoint(
             f"{service_name} writes to no branch of {environment} that has restore points ({reason}); nothing "
             "was recorded"
         )
+    why_not_examined = _refuse_unsupported(service_name, ports)
     lease = find_live_database_lease(ports)
     if lease is not None:
         raise Conflict(
@@ -96,4 +99,23 @@ def checkpoint(
     new_migrations = None
     if shipped is not None:
         new_migrations = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
-    return Checkpoint(point, new_migrations, summarize_journals(schema.journal), list_unfinished(schema.journal))
+    journals, unfinished = summarize_journals(schema.journal), list_unfinished(schema.journal)
+    return Checkpoint(point, new_migrations, journals, unfinished, why_not_examined)
+
+
+def _refuse_unsupported(service_name: str, ports: CheckpointPorts) -> str:
+    """Refuse a service that no rollback can deploy. A service that its first deployment has yet to create is no fault.
+
+    Returns:
+        reason why ECS could not be asked; empty if it answered.
+
+    Raises:
+        InvalidRequest: the service is a daemon, or not deployed by ECS's rolling update.
+    """
+    try:
+        ports.services.describe(ports.settings.service(service_name))
+    except UnsupportedKind as unsupported:
+        raise InvalidRequest(f"{unsupported}; nothing was recorded") from unsupported
+    except (ExternalServiceError, UnsupportedService) as failure:
+        return str(failure)
+    return ""

@@ -9,6 +9,7 @@ from rollback.ports.holders import (
     HasImages,
     HasLedger,
     HasNeon,
+    HasServices,
     HasSettingsOfRollback,
     HasSql,
     HasWorkflow,
@@ -23,7 +24,7 @@ class AbortPorts(LeasePorts, HasWorkflow, Protocol):
     """Ports to end a rollback or to clear its lease."""
 
 
-class CheckpointPorts(LeasePorts, HasNeon, HasSql, Protocol):
+class CheckpointPorts(LeasePorts, HasNeon, HasServices, HasSql, Protocol):
     """Ports to record a restore point."""
 
 

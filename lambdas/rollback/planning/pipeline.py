@@ -17,6 +17,7 @@ from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import UnsupportedKind
 from rollback.guards.failed_deployment import find_revision_to_replace
 from rollback.identity.task_definition import read_standing_plan
 from rollback.leases.holder import find_rollback
@@ -98,7 +99,12 @@ class PlanRecipe(Generic[PortsT]):
 
 def make_plan(rollback: Rollback, recipe: PlanRecipe[PortsT], ports: PortsT) -> Rollback:
     """Make the plan by a recipe, and decide whether the rollback goes on or ends here."""
-    inputs = _read_inputs(rollback, ports)
+    try:
+        inputs = _read_inputs(rollback, ports)
+    except UnsupportedKind as unsupported:
+        check = Check.failed("service-is-supported", str(unsupported))
+        admission = (*rollback.admission, check)
+        return rollback.evolve(outcome=Outcome.REFUSED, reason=check.reason, admission=admission, wait_seconds=0)
     running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, ports)
     choice = recipe.choose_target(inputs, running, ports)
     draft = draft_plan(

@@ -5,10 +5,12 @@ from typing import Protocol
 from rollback.guards.ports import TrafficPorts
 from rollback.identity.ports import DefinitionPorts, IdentifyPorts, TargetCheckPorts
 from rollback.ports.holders import (
+    HasAccountAndRegion,
     HasAlarms,
     HasClock,
     HasDatabaseChecks,
     HasHttp,
+    HasImages,
     HasLedger,
     HasReadinessChecks,
     HasScaling,
@@ -22,8 +24,18 @@ class AlarmReadinessPorts(HasAlarms, HasClock, HasSettings, HasTargetGroups, Pro
     """Ports to check that the alarms of a service would see an outage."""
 
 
+class ImageProtectionPorts(HasAccountAndRegion, HasImages, HasSettings, Protocol):
+    """Ports to protect the images of a release from expiry."""
+
+
 class PreparationPorts(
-    AlarmReadinessPorts, DefinitionPorts, TargetCheckPorts, HasReadinessChecks, HasScaling, Protocol
+    AlarmReadinessPorts,
+    ImageProtectionPorts,
+    DefinitionPorts,
+    TargetCheckPorts,
+    HasReadinessChecks,
+    HasScaling,
+    Protocol,
 ):
     """Ports to prepare the standing plan of a service."""
 

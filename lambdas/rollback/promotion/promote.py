@@ -12,35 +12,26 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.canonical_json import sha256_of
-from rollback.check import Verdict
 from rollback.database.observation.ports import SchemaRecordPorts
 from rollback.database.observation.record_schema import record_schema
-from rollback.domain.database.database_question import DatabaseQuestion
 from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
-from rollback.errors import InvalidRequest, LeaseTaken, RollbackError
+from rollback.errors import InvalidRequest, LeaseTaken, RollbackError, UnsupportedKind
 from rollback.identity.candidates import release_named
 from rollback.identity.identify import find_known_release, identify_release, is_registered_by_rollback, why_unresolved
-from rollback.identity.target_groups import read_group_health
 from rollback.leases.holder import find_live_lease, find_rollback_at_gate
-from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
-from rollback.ports.holders import HasSettings
+from rollback.names import family_of
+from rollback.promotion.bake_evidence import judge_bake_evidence
+from rollback.promotion.image_protection import protect_images
 from rollback.promotion.ports import (
-    AlarmReadinessPorts,
     BaselinePorts,
     PreparationPorts,
     PromotionPorts,
     RecordRunningPorts,
 )
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
-from rollback.resources.aws.target_group_health import conclusive_groups
-from rollback.resources.aws.task_definition import is_pinned
-from rollback.verification.check_list import CheckOptions, run_checks
-from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.error_logs import read_baseline
-from rollback.verification.checks.evidence_keys import TARGET_GROUP_GONE
-from rollback.verification.checks.ports import ReleaseCheckPorts
 
 # The function has 60 s. One service takes up to 38 s for the database, beside its probes, and seconds for the rest.
 _LAST_START = timedelta(seconds=15)
@@ -85,7 +76,10 @@ def record_running(service_name: str, ports: RecordRunningPorts) -> PromotionCur
     service = ports.settings.service(service_name)
     if find_live_lease(service_name, ports) is not None:
         return _finish(service_name, now, "a rollback is in progress: its deployments are not releases")
-    view = ports.services.describe(service)
+    try:
+        view = ports.services.describe(service)
+    except UnsupportedKind as unsupported:  # the readiness check says so, and what to do
+        return _finish(service_name, now, str(unsupported))
     primary = view.primary
     if is_registered_by_rollback(primary.definition_arn, ports):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
@@ -142,17 +136,17 @@ def judge_bake(cursor: PromotionCursor, ports: PromotionPorts) -> PromotionCurso
     waiting = find_rollback_at_gate(cursor.service, ports)
     if waiting is not None:  # it may be about this very release, which is no evidence yet that the release is good
         return _bake_on(cursor, duration, f"{waiting.id} waits for an approval")
-    objection = _find_alarms(release.service, bake.since, ports)
-    if objection is not None:  # after an alarm the bake starts again
+    verdict = judge_bake_evidence(release, bake.since, ports)
+    if verdict.restarts_bake:
         ports.ledger.put_bake(bake.model_copy(update={"since": now}))
-    objection = objection or _find_objection(release, bake.since, ports)
-    if objection is not None:
+    if verdict.objection is not None:
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
-            return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
-        return _bake_on(cursor, duration, objection)
+            return _finish(cursor.service, now, f"{release.version} is not promoted: {verdict.objection}")
+        return _bake_on(cursor, duration, verdict.objection)
     release = _record_baseline(release, bake.since, ports)
     try:
-        promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", ports, lease_counter=lease_counter)
+        reason = f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC{verdict.note}"
+        promote(release, reason, ports, lease_counter=lease_counter)
     except LeaseTaken as taken:  # the release may be the cause: its bake is judged again after the rollback
         prepare_standing_plan(cursor.service, ports)  # without the release, which is no target yet
         return _bake_on(cursor, duration, str(taken))
@@ -203,9 +197,7 @@ def promote(release: Release, reason: str, ports: PreparationPorts, *, lease_cou
     Raises:
         LeaseTaken: a rollback took the lease since; the standing plan names the release, and has to be computed again.
     """
-    for image in filter(is_pinned, release.images.values()):
-        if ports.images.exists(image) is not None:
-            ports.images.add_tag(image, last_known_good_tag(ports.settings.environment, image))
+    protect_images(release, ports)
     schema = _schema_of_running(release, ports)
     changes = {**schema, "state": ReleaseState.PROMOTED, "state_since": ports.clock.now(), "state_reason": reason}
     prepare_standing_plan(release.service, ports, about_to_be_promoted=release.model_copy(update=changes))
@@ -251,7 +243,9 @@ def promote_by_operator(service_name: str, version: str | None, operator_name: s
         raise InvalidRequest(f"{release.version} is quarantined ({release.state_reason}); nothing was changed")
     if not release.is_resolved:
         raise InvalidRequest(f"{release.version} can't be promoted: {why_unresolved(release)}; nothing was changed")
-    if release.state is not ReleaseState.PROMOTED:
+    if release.state is ReleaseState.PROMOTED:
+        protect_images(release, ports)  # a tag may be missing, or a repository new in the settings
+    else:
         promote(release, f"requested by {operator_name}", ports)
     return ports.ledger.release(service_name, release.fingerprint) or release
 
@@ -260,41 +254,6 @@ def _note_unpinned_images(release: Release) -> str:
     """Name containers that are recorded without a digest; they prevent neither recording nor promotion."""
     names = ", ".join(release.pinned_by_reference)
     return f"; the digest of {names} is not known, so new tasks run the image that the tag names" if names else ""
-
-
-def _find_alarms(service_name: str, since: datetime, ports: AlarmReadinessPorts) -> str | None:
-    names = (degraded_alarm(ports.settings.prefix, service_name), outage_alarm(ports.settings.prefix, service_name))
-    in_alarm = [name for name, state in ports.alarms.states(names).items() if state == "ALARM"]
-    alarms = in_alarm or ports.alarms.fired_since(names, since)
-    return f"alarms during the bake: {', '.join(sorted(alarms))}" if alarms else None
-
-
-def _find_objection(release: Release, since: datetime, ports: ReleaseCheckPorts) -> str | None:
-    """The first objection against a promotion; None: there is none, and enough requests were served."""
-    service = ports.settings.service(release.service)
-    view = ports.services.describe(service)
-    if view.desired_count == 0:
-        return "the desired count is 0: there is no running task to judge"
-    options = CheckOptions(alarms=AlarmHandling.IGNORE, database=_database_question(release, ports))
-    checks = run_checks(service.name, release, view, ports, options)
-    failed_checks = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
-    if failed_checks:
-        return "; ".join(f"{c.name}: {c.reason}" for c in failed_checks)
-    required_requests = ports.settings.policy.bake_minimum_requests
-    if view.target_groups and required_requests:
-        target_groups = tuple(group.arn for group in conclusive_groups(read_group_health(view, ports)))
-        request_count = ports.alarms.requests_since(target_groups, since) if target_groups else 0
-        if request_count < required_requests:
-            return f"{request_count:.0f} requests during the bake, fewer than the required {required_requests}"
-    return None
-
-
-def _database_question(release: Release, ports: HasSettings) -> DatabaseQuestion | None:
-    """Make the question about the standing branch; None: the environment has none."""
-    database = ports.settings.database
-    if database is None or database.branch_id is None:
-        return None
-    return DatabaseQuestion(service=release.service, fingerprint=release.fingerprint, branch_id=database.branch_id)
 
 
 def _record_baseline(release: Release, since: datetime, ports: BaselinePorts) -> Release:

@@ -11,13 +11,15 @@ from rollback.database.observation.readiness import judge_database
 from rollback.domain.releases.release import Release
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
-from rollback.errors import CallRefused, ExternalServiceError, UnreadableItem
+from rollback.errors import CallRefused, ExternalServiceError, UnreadableItem, UnsupportedKind
 from rollback.identity.identify import build_release, running_fingerprint, why_unresolved
 from rollback.identity.target_checks import run_check, target_checks
 from rollback.identity.target_groups import read_group_health
 from rollback.identity.task_definition import ensure_registered_definition, read_standing_plan
 from rollback.ports.holders import HasScaling, HasServices, HasTargetGroups
 from rollback.promotion.alarm_readiness import alarm_checks
+from rollback.promotion.image_protection import CHECK_NAME as PROTECTION_CHECK
+from rollback.promotion.image_protection import check_images_protected
 from rollback.promotion.ports import PreparationPorts
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
@@ -44,7 +46,10 @@ def prepare_standing_plan(
     """
     ports = ports.for_readiness_checks()
     service = ports.settings.service(service_name)
-    view = ports.services.describe(service)
+    try:
+        view = ports.services.describe(service)
+    except UnsupportedKind as unsupported:
+        return _refuse_kind(service_name, unsupported, ports)
     running = running_fingerprint(view, service, ports)
     targets = _standing_targets(service_name, about_to_be_promoted, view, running, ports)
     plan = StandingPlan(service=service_name, targets=targets, computed_at=ports.clock.now())
@@ -53,6 +58,7 @@ def prepare_standing_plan(
         _check_has_target(targets),
         *(newest.checks if newest is not None else ()),
         *((_check_target_is_ready(plan, running),) if targets else ()),
+        *_check_protection(newest, ports),
         arn_format(view.arn),
         run_check("target-groups-are-in-use", lambda: _check_target_groups(view, ports)),
         run_check("nothing-starts-tasks", lambda: _check_fence_holds(service, ports)),
@@ -63,6 +69,16 @@ def prepare_standing_plan(
     )
     plan = plan.model_copy(update={"readiness": checks})
     plan = judge_database(plan, view, ports)  # last: an observation of the database may be made at this moment
+    ports.ledger.put_standing_plan(plan)
+    return plan
+
+
+def _refuse_kind(service_name: str, unsupported: UnsupportedKind, ports: PreparationPorts) -> StandingPlan:
+    """Store a failed check, so that no rollback counts as available. The targets stay."""
+    now = ports.clock.now()
+    present = read_standing_plan(service_name, ports) or StandingPlan(service=service_name, computed_at=now)
+    checks = (Check.failed("service-is-supported", str(unsupported)),)
+    plan = present.model_copy(update={"readiness": checks, "computed_at": now})
     ports.ledger.put_standing_plan(plan)
     return plan
 
@@ -118,6 +134,12 @@ def _standing_targets(
         if len(possible_targets) >= _MIN_TARGETS and other_targets:
             break
     return tuple(targets)
+
+
+def _check_protection(target: StandingTarget | None, ports: PreparationPorts) -> tuple[Check, ...]:
+    if target is None:
+        return ()
+    return (run_check(PROTECTION_CHECK, lambda: check_images_protected(target.release, ports)),)
 
 
 def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:

@@ -13,12 +13,14 @@ from rollback.domain.escalation import (
 )
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import DeployingRollback, Outcome, Rollback
+from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingTarget
 from rollback.errors import ExternalServiceError
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.ports.holders import HasTargetGroups
 from rollback.resources.aws.ecs_service import ServiceView
+from rollback.resources.aws.ecs_task import FAILURE_WINDOW, failures_since
 from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.service.next_target import find_next_target, switch_target
 from rollback.service.ports import EscalationPorts
@@ -34,6 +36,10 @@ _END_REASONS = {
         "load-balancer target"
     ),
 }
+_NOT_THE_RELEASE_WITHOUT_TARGETS = (
+    "the target release runs with all its tasks, and no load balancer checks them: nothing shows that the release is "
+    "the cause, look for another cause"
+)
 _AFTER_LAST_LEVEL = "restart from zero was the last escalation level"
 
 
@@ -74,17 +80,21 @@ def escalate(rollback: Rollback, reason: str, view: ServiceView, ports: Escalati
     return rollback.evolve(
         service=progress.evolve(attempts=attempts),
         outcome=Outcome.FAILED,
-        reason=f"{reason}; {_describe_end(end, progress.escalation_level, service_health)}",
+        reason=f"{reason}; {_describe_end(end, progress.escalation_level, service_health, view)}",
         wait_seconds=0,
     )
 
 
-def _describe_end(end: EscalationEnd, level: EscalationLevel, service_health: ServiceHealth) -> str:
-    is_after_last_level = end is EscalationEnd.NO_LEVEL_ALLOWED and level is EscalationLevel.RESTART_FROM_ZERO
-    end_reason = _AFTER_LAST_LEVEL if is_after_last_level else _END_REASONS[end]
+def _describe_end(end: EscalationEnd, level: EscalationLevel, service_health: ServiceHealth, view: ServiceView) -> str:
+    end_reason = _END_REASONS[end]
+    if end is EscalationEnd.NO_LEVEL_ALLOWED and level is EscalationLevel.RESTART_FROM_ZERO:
+        end_reason = _AFTER_LAST_LEVEL
+    elif end is EscalationEnd.NOT_THE_RELEASE and not view.target_groups:
+        end_reason = _NOT_THE_RELEASE_WITHOUT_TARGETS
+    counted = "targets healthy" if view.target_groups else "tasks run, and no load balancer checks them"
     if service_health.healthy_targets is None:
         return f"{end_reason} (healthy targets: not known, desired count {service_health.desired_count})"
-    return f"{end_reason} ({service_health.healthy_targets} of {service_health.desired_count} targets healthy)"
+    return f"{end_reason} ({service_health.healthy_targets} of {service_health.desired_count} {counted})"
 
 
 def reassert_target(rollback: Rollback, view: ServiceView, ports: EscalationPorts) -> Rollback | None:
@@ -165,6 +175,7 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
     service = ports.settings.service(rollback.service_name)
     is_target = primary.definition_arn == deploying.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, ports).is_release(target)
+    is_target = is_target and not _has_failed_tasks(service, view, ports)
     healthy = count_healthy_targets(view, ports)
     return ServiceHealth(
         is_target_running=is_target and primary.running_count >= view.desired_count > 0,
@@ -173,6 +184,20 @@ def assess_service_health(rollback: Rollback, view: ServiceView, ports: Escalati
         desired_count=view.desired_count,
         other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
     )
+
+
+def _has_failed_tasks(service: ServiceSettings, view: ServiceView, ports: EscalationPorts) -> bool:
+    """Whether tasks without a load balancer failed lately: the running count stays up while they crash and start again.
+
+    Without ECS's list nothing shows a failure.
+    """
+    if view.target_groups:
+        return False
+    since = max(view.primary.created_at, ports.clock.now() - FAILURE_WINDOW)
+    try:
+        return bool(failures_since(since, ports.services.service_tasks(service), view.primary, service.container))
+    except ExternalServiceError:
+        return False
 
 
 def count_healthy_targets(view: ServiceView, ports: HasTargetGroups) -> tuple[int, ...] | None:

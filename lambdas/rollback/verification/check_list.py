@@ -21,6 +21,9 @@ from rollback.verification.checks.evidence_keys import REFUSED, UNANSWERED
 from rollback.verification.checks.ports import ReleaseCheckPorts
 from rollback.verification.checks.service_state import check_steady_state, check_target_health
 from rollback.verification.checks.sql_rules import VERSION_CHECK, unanswered
+from rollback.verification.checks.task_rules import CHECK_NAME as TASK_CHECK
+from rollback.verification.checks.task_rules import TaskWindow
+from rollback.verification.checks.tasks import check_tasks
 
 _OPTIONAL = frozenset({ERROR_LOG_CHECK, VERSION_CHECK})  # without an answer these are not checked, and no failure
 
@@ -31,12 +34,14 @@ class CheckOptions:
 
     Attributes:
         alarms: treatment of alarms in ALARM.
+        tasks: time in which the tasks of a service without a load balancer are judged; None: they are not judged.
         database: the question about the database; None: it is not asked.
         logs_since: since when the release runs alone; None: the log is not read.
         logs_wait_until: until then, too few minutes of the log are a warning that may still change.
     """
 
     alarms: AlarmHandling
+    tasks: TaskWindow | None = None
     database: DatabaseQuestion | None = None
     logs_since: datetime | None = None
     logs_wait_until: datetime | None = None
@@ -52,6 +57,8 @@ def run_checks(
         ("target-health", lambda: (check_target_health(view, ports),)),
         (ALARM_CHECK, lambda: (check_alarms(service, view, ports, options.alarms),)),
     ]
+    if options.tasks is not None and not view.target_groups:
+        questions.append((TASK_CHECK, _each(partial(check_tasks, service, view, options.tasks, ports))))
     for endpoint in service.endpoints:
         questions.append((endpoint_check_name(endpoint), _each(partial(check_endpoint, service, endpoint, ports))))
     logs_since, database = options.logs_since, options.database

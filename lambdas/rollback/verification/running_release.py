@@ -12,6 +12,7 @@ from rollback.verification.check_list import CheckOptions, run_checks
 from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.database import skip_database
 from rollback.verification.checks.evidence_keys import REFUSED, UNANSWERED
+from rollback.verification.checks.task_rules import WATCH, window_of
 from rollback.verification.ports import HealthCheckPorts
 from rollback.verification.verdict_rules import as_seen_by_caller
 
@@ -45,7 +46,8 @@ def check_running_release(
         question = DatabaseQuestion(service=service.name, fingerprint=release.fingerprint, branch_id=database.branch_id)
     elif database is not None:
         skipped = (skip_database("each pull request has its own branch"),)
-    options = CheckOptions(alarms=AlarmHandling.COUNT, database=question, logs_since=alone_since)
+    tasks = window_of(view, ports.clock.now(), alone_since + WATCH)
+    options = CheckOptions(alarms=AlarmHandling.COUNT, tasks=tasks, database=question, logs_since=alone_since)
     checks = (*run_checks(service.name, release, view, ports, options), *skipped)
     return tuple(map(as_seen_by_caller, checks))
 

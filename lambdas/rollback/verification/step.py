@@ -36,6 +36,7 @@ from rollback.verification.checks.evidence_keys import (
 )
 from rollback.verification.checks.smoke import CHECK_NAME as SMOKE_CHECK
 from rollback.verification.checks.smoke import judge_smoke, run_smoke, skip_smoke, stop_smoke
+from rollback.verification.checks.task_rules import WATCH, window_of
 from rollback.verification.ports import VerificationPorts
 
 _DATABASE_CHECK = "database-answers-sql"
@@ -78,6 +79,7 @@ def _run_round(rollback: Rollback, target: Release, view: ServiceView, ports: Ve
     question, skipped_database = _database_question(rollback, target, ports)
     options = CheckOptions(
         alarms=AlarmHandling.COUNT if is_settled else AlarmHandling.WAIT,
+        tasks=window_of(view, now, _watch_tasks_until(rollback, previous, policy)),
         database=question,
         logs_since=previous.started_at,
         logs_wait_until=_logs_wait_until(rollback, previous, policy),
@@ -115,6 +117,13 @@ def _logs_wait_until(rollback: Rollback, verification: Verification, policy: Pol
         return None
     minutes = min(policy.error_log_wait_minutes, policy.verify_timeout_minutes / 2)
     return verification.started_at + timedelta(minutes=minutes)
+
+
+def _watch_tasks_until(rollback: Rollback, verification: Verification, policy: Policy) -> datetime | None:
+    """Until when tasks without a load balancer are watched before they count as good; an emergency does not wait."""
+    if rollback.is_emergency:
+        return None
+    return verification.started_at + min(WATCH, timedelta(minutes=policy.verify_timeout_minutes / 2))
 
 
 def _smoke_round(
@@ -165,7 +174,7 @@ def _decide(
     """Pass, fail, escalate, or wait for the next round."""
     policy, failures = ports.settings.policy, failing(current.checks)
     if current.passed_at is not None:
-        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0)
+        return rollback.evolve(outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback, view), wait_seconds=0)
     reason = "; ".join(f"{check.name}: {check.reason}" for check in failures) or "too few good rounds in a row"
     if _is_decided(current, policy):
         return _fail(rollback, f"not verified, though all other checks pass: {reason}")
@@ -246,11 +255,12 @@ def _drill_checks(rollback: Rollback, view: ServiceView) -> tuple[Check, ...]:
     return (Check.passed(name, "the same task definition and desired count as before the drill", evidence=evidence),)
 
 
-def _describe_success(rollback: Rollback) -> str:
+def _describe_success(rollback: Rollback, view: ServiceView) -> str:
     plan = rollback.planned().plan
     attempts = rollback.service.attempts if rollback.service is not None else ()
     smoke = rollback.verification.smoke if rollback.verification is not None else None
-    missing = f"; {SMOKE_CHECK} not looked at" if smoke is not None and smoke.never_started else ""
+    missing = f"; {view.why_not_counted}" if view.why_not_counted else ""
+    missing += f"; {SMOKE_CHECK} not looked at" if smoke is not None and smoke.never_started else ""
     if not attempts or rollback.service is None:
         return f"{plan.summary}{missing}"
     earlier_levels = ", ".join(attempt.escalation_level.in_words for attempt in attempts)

@@ -177,7 +177,7 @@ class TestRequestsOfTheFake:
         alarms.serve("two", 9, now)
         alarms.serve("three", 11, now)
         assert alarms.requests_since(("one", "two"), now) == 16
-        assert alarms.requests_since((), now) == 0
+        assert alarms.requests_since((), now) is None
 
 
 def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pyt
     web = Workload(cloud)
     web.start_and_wait(web.release("v1"), desired=1)
     assert alarms.requests_since((web.target_group,), begin) == 0
-    assert alarms.requests_since((), begin) == 0
+    assert alarms.requests_since((), begin) is None
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.served >= 20)
     request_count = load.served + load.failed
@@ -194,8 +194,32 @@ def test_the_requests_of_a_target_group_are_counted(cloud: Any, monkeypatch: pyt
     minute = begin.replace(second=0, microsecond=0)
     assert alarms.requests_between((web.target_group,), minute - timedelta(minutes=5), minute) == 0
     assert alarms.requests_between((web.target_group,), minute, minute + timedelta(minutes=5)) == request_count
-    assert alarms.requests_between((), minute, minute + timedelta(minutes=5)) == 0
+    assert alarms.requests_between((), minute, minute + timedelta(minutes=5)) is None
     web.delete()
+
+
+def test_a_network_load_balancer_counts_no_requests(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms, web, begin = real_ports(cloud, monkeypatch).alarms, Workload(cloud), datetime.now(UTC)
+    described = web.elbv2.describe_load_balancers(LoadBalancerArns=[web.load_balancer])["LoadBalancers"][0]
+    subnets = [zone["SubnetId"] for zone in described["AvailabilityZones"]]
+    balancer = web.elbv2.create_load_balancer(Name=f"{web.name}-n", Type="network", Subnets=subnets)["LoadBalancers"][0]
+    created = web.elbv2.create_target_group(
+        Name=f"{web.name}-n", Protocol="TCP", Port=80, VpcId=described["VpcId"], TargetType="ip"
+    )
+    group: str = created["TargetGroups"][0]["TargetGroupArn"]
+    assert alarms.requests_since((group,), begin) == 0  # no load balancer routes to the group yet
+    web.elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="TCP",
+        Port=8123,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    until = begin + timedelta(minutes=1)
+    assert alarms.requests_since((group,), begin) is None
+    assert alarms.requests_between((group,), begin, until) is None
+    assert alarms.traffic((group,), begin, until, with_balancer_errors=True) is None
+    both = (group, web.target_group)
+    assert alarms.requests_between(both, begin - timedelta(minutes=9), begin) == 0  # those of the other group count
 
 
 def test_a_missing_target_group_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from rollback.names import RELEASE_TAG
 from rollback.ports.aws.ecs import Services
 from rollback.ports.aws.elb import Targets
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
+from rollback.resources.aws.ecs_task import failures_since
 from rollback.resources.aws.service_shape import check_fits_service
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
@@ -400,6 +401,34 @@ def test_a_deployment_with_early_success_criteria_completes_before_the_service_i
     harness.web.drain_for(0)
     assert harness.wait(lambda view: not view.why_not_stable).primary.definition_arn == second
     harness.web.delete()
+
+
+def test_the_tasks_of_a_service_are_listed_with_their_deployment(harness: Harness) -> None:
+    first = harness.release("v1")
+    harness.run(first)
+    view = harness.wait(is_settled_on(first))
+    running = [task for task in harness.services.service_tasks(harness.settings) if not task.is_stopped]
+    assert len(running) == 2
+    assert {(task.definition_arn, task.deployment_id) for task in running} == {(first, view.primary.id)}
+    assert failures_since(view.primary.created_at, running, view.primary, harness.settings.container) == {}
+
+
+def test_a_task_that_crashed_is_listed_with_its_exit_code(harness: Harness) -> None:
+    first, second = harness.release("v1"), harness.release("v2", "crashing")
+    harness.run(first)
+    harness.wait(is_settled_on(first))
+    harness.services.update(harness.settings, definition_arn=second)
+
+    def crashed(view: ServiceView) -> dict[str, str]:
+        tasks = harness.services.service_tasks(harness.settings)
+        began_at = view.primary.created_at
+        return failures_since(began_at, tasks, view.primary, harness.settings.container)
+
+    def has_crashed(view: ServiceView) -> bool:
+        return view.primary.definition_arn == second and bool(crashed(view))
+
+    view = harness.wait(has_crashed)
+    assert all("exit code 1 of container app" in failure for failure in crashed(view).values())
 
 
 # Refusals of ECS

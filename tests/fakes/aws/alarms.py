@@ -18,10 +18,12 @@ class FakeAlarms:
     """Alarms by name; `fire` writes their history too, and `serve` counts requests.
 
     `target_groups`: those that ELB knows; `last_data`: metric alarms whose data ended, and when.
+    `of_network_load_balancers`: target groups whose requests no load balancer counts.
     """
 
     def __init__(self, *in_alarm: str) -> None:
         self.target_groups = {TARGET_GROUP}
+        self.of_network_load_balancers: set[str] = set()
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
         self.balancer_errors = 0.0  # in each minute
@@ -85,20 +87,26 @@ class FakeAlarms:
         found = [(at, errors) for name, at, errors in self._errors if name == namespace and since <= at < until]
         return ErrorLogCount(errors=sum(errors for _, errors in found), minutes_with_data=len({at for at, _ in found}))
 
-    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float | None:
         self._refuse_unknown(target_groups)
+        if not self._counts_requests(target_groups):
+            return None
         counts = [n for group, at, n in self._requests if group in target_groups and since <= at < until]
         return float(sum(counts))
 
-    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float | None:
         self._refuse_unknown(target_groups)
+        if not self._counts_requests(target_groups):
+            return None
         begin = since.replace(second=0, microsecond=0)
         return float(sum(count for group, at, count in self._requests if group in target_groups and at >= begin))
 
     def traffic(
         self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
-    ) -> tuple[TrafficMinute, ...]:
+    ) -> tuple[TrafficMinute, ...] | None:
         self._refuse_unknown(target_groups)
+        if not self._counts_requests(target_groups):
+            return None
         begin = since.replace(second=0, microsecond=0)
         counted = [(at, count) for group, at, count in self._requests if group in target_groups and begin <= at < until]
         if not counted:
@@ -119,6 +127,9 @@ class FakeAlarms:
         for start in range(0, len(names), _ALARMS_A_CALL):
             some = list(names[start : start + _ALARMS_A_CALL])
             check_request("cloudwatch", "DescribeAlarms", ", ".join(some), AlarmNames=some)
+
+    def _counts_requests(self, target_groups: tuple[str, ...]) -> bool:
+        return not set(target_groups) <= self.of_network_load_balancers
 
     def _refuse_unknown(self, target_groups: tuple[str, ...]) -> None:
         for group in target_groups:

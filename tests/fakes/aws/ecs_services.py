@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from fakes.aws.alarms import TARGET_GROUP
@@ -26,6 +26,7 @@ from rollback.resources.aws.ecs_service import (
     ServiceRevision,
     ServiceView,
 )
+from rollback.resources.aws.ecs_task import LISTED_MINUTES, ServiceTask
 from rollback.resources.aws.service_shape import ServiceShape, check_fits_service
 
 
@@ -116,10 +117,13 @@ class FakeServices:
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         }
         self.target_groups: tuple[str, ...] = (TARGET_GROUP,)
+        self.classic_load_balancers: tuple[str, ...] = ()
         self.behaviours: dict[str, Behaviour] = {}
         self.default_behaviour: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
+        self.controller, self.scheduling_strategy = "ECS", "REPLICA"
+        self.stopped_tasks: list[ServiceTask] = []
         self.shape = ServiceShape()
         self.resolves_images = True  # False: as for versionConsistency disabled, the tasks alone tell
         self.required_tag: str | None = None  # a policy that denies registrations without it
@@ -165,6 +169,31 @@ class FakeServices:
         """Deregister a definition, as CloudFormation does with a replaced revision."""
         self._definitions[definition_arn]["status"] = "INACTIVE"
 
+    def end_task(
+        self,
+        exit_code: int | None = 1,
+        at: datetime | None = None,
+        stop_code: str = "EssentialContainerExited",
+        reason: str = "Essential container in task exited",
+    ) -> None:
+        """Let a task of PRIMARY end; ECS starts another task at once, so that the running count stays.
+
+        The exit code is that of its first container.
+        """
+        primary = self._deployments[0]
+        container = self._definitions[primary.revision.definition_arn]["containerDefinitions"][0]["name"]
+        task = ServiceTask(
+            arn=f"{ACCOUNT_ARN}:task/{self.cluster}/ended-{len(self.stopped_tasks)}",
+            definition_arn=primary.revision.definition_arn,
+            deployment_id=primary.id,
+            is_stopped=True,
+            stopped_at=at or self._clock.now(),
+            stop_code=stop_code,
+            stop_reason=reason,
+            exit_codes={container: exit_code} if exit_code is not None else {},
+        )
+        self.stopped_tasks.append(task)
+
     def target_states(self) -> list[str]:
         """List the health of the targets of all tasks."""
         states: list[str] = []
@@ -191,6 +220,8 @@ class FakeServices:
             current.status = "ROLLBACK_IN_PROGRESS"
         if primary.rollout_state != "IN_PROGRESS":
             return
+        if behaviour == "crashing":
+            self.end_task()
         if behaviour != "healthy":
             primary.failed += 1
             self.events.insert(0, f"(service) (deployment {primary.id}) a task is {behaviour}")
@@ -204,7 +235,12 @@ class FakeServices:
         name = f"{service.cluster}/{service.ecs_service}"
         if service.cluster != self.cluster:
             raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings")
-        found = {"status": self.status, "deploymentConfiguration": self.deployment_configuration}
+        found = {
+            "status": self.status,
+            "deploymentConfiguration": self.deployment_configuration,
+            "deploymentController": {"type": self.controller},
+            "schedulingStrategy": self.scheduling_strategy,
+        }
         is_active = self.is_named_by(service) and self.status != "MISSING"
         require_supported_service({"services": [found] if is_active else [], "failures": [{"reason": "MISSING"}]}, name)
         newest = self._service_deployments[0]
@@ -249,6 +285,7 @@ class FakeServices:
                 "ecs", "DeploymentConfiguration", deep_copy(self.deployment_configuration)
             ),
             target_groups=self.target_groups,
+            classic_load_balancers=self.classic_load_balancers,
             shape=self.shape,
             revisions={
                 arn: ServiceRevision(definition_arn=revision.definition_arn, images=dict(revision.images))
@@ -364,6 +401,22 @@ class FakeServices:
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         self._require_named_service("ListTasks", service)
         return sum(tasks.running for tasks in self._deployments) + self.draining
+
+    def service_tasks(self, service: ServiceSettings) -> tuple[ServiceTask, ...]:
+        self._require_named_service("ListTasks", service)
+        listed_since = self._clock.now() - timedelta(minutes=LISTED_MINUTES)
+        stopped = tuple(task for task in self.stopped_tasks if task.stopped_at and task.stopped_at > listed_since)
+        return (*self._running_tasks(), *stopped)
+
+    def _running_tasks(self) -> Iterator[ServiceTask]:
+        for tasks in self._deployments:
+            for number in range(tasks.running):
+                yield ServiceTask(
+                    arn=f"{ACCOUNT_ARN}:task/{self.cluster}/{tasks.id.rpartition('/')[2]}{number:03d}",
+                    definition_arn=tasks.revision.definition_arn,
+                    deployment_id=tasks.id,
+                    is_unhealthy=self._behaviour(tasks) == "unhealthy",
+                )
 
     def has_container_insights(self, cluster: str) -> bool:
         return self.container_insights and cluster == self.cluster

@@ -9,6 +9,7 @@ from fakes.clock import FakeClock
 
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
+from rollback.resources.aws.ecs_task import ServiceTask
 
 
 class FakeWriters:
@@ -67,6 +68,9 @@ class FakeWriters:
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         return self._find_service(service).unstopped_tasks(service)
+
+    def service_tasks(self, service: ServiceSettings) -> tuple[ServiceTask, ...]:
+        return self._find_service(service).service_tasks(service)
 
     def has_container_insights(self, cluster: str) -> bool:
         return any(service.has_container_insights(cluster) for service in self.each())

@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping
 
 from fakes.aws.request_models import refuse
 
-from rollback.adapters.aws.ecr import parse
 from rollback.errors import (
     CallRefused,
     InvalidRequest,
 )
-from rollback.resources.aws.container_image import ImageState, ImageStatus
+from rollback.resources.aws.container_image import ImageState, ImageStatus, parse
 
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")  # OCI distribution specification, "Pulling manifests"
 
@@ -54,7 +53,8 @@ class FakeImages:
         return self.tags[image]
 
     def exists(self, image: str) -> bool | None:
-        if parse(image) is None:
+        parsed = parse(image)
+        if parsed is None or parsed.repository in self.denied:
             return None
         by_digest = self._by_digest(image)
         return by_digest is not None and by_digest not in self.missing

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from support.builders import NOW, release, rollback
 
 from rollback.adapters.aws.cloudwatch import dimension_of, is_transition_to_alarm
-from rollback.adapters.aws.ecr import parse
 from rollback.adapters.aws.ecs.parse import (
     images_of_tasks,
     newest_of,
@@ -31,6 +30,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback, TriggerEvent, Verification
 from rollback.domain.service_progress import ServiceProgress
 from rollback.errors import ExternalServiceError, InvalidRequest, Throttled, UnsupportedService
+from rollback.resources.aws.container_image import parse
 
 DIGEST = "sha256:" + "a" * 64
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
@@ -71,7 +71,8 @@ def test_a_call_without_an_answer_may_have_taken_effect() -> None:
     [
         ({"services": [], "failures": [{"reason": "MISSING"}]}, "MISSING"),
         ({"services": [{"status": "INACTIVE"}]}, "INACTIVE"),
-        ({"services": [{"status": "ACTIVE", "deploymentController": {"type": "CODE_DEPLOY"}}]}, "CODE_DEPLOY"),
+        ({"services": [{"status": "ACTIVE", "deploymentController": {"type": "CODE_DEPLOY"}}]}, "aws deploy stop-dep"),
+        ({"services": [{"status": "ACTIVE", "deploymentController": {"type": "EXTERNAL"}}]}, "owns its task sets"),
         ({"services": [{"status": "ACTIVE", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}]}, "BLUE_GREEN"),
         ({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "DAEMON"),
     ],
@@ -174,10 +175,9 @@ def test_an_ecr_image_is_parsed() -> None:
     assert digested_image is not None
     assert bare_image is not None
     assert chinese_image is not None
-    assert (tagged_image.account, tagged_image.region, tagged_image.repository, tagged_image.id) == (
-        "123456789012", "eu-west-1", "a/b", {"imageTag": "v1"})  # fmt: skip
-    assert digested_image.id == {"imageDigest": DIGEST}
-    assert bare_image.id == {"imageTag": "latest"}
+    assert (tagged_image.account, tagged_image.region, tagged_image.repository) == ("123456789012", "eu-west-1", "a/b")
+    assert (tagged_image.tag, digested_image.digest) == ("v1", DIGEST)
+    assert (bare_image.tag, bare_image.digest) == (None, None)
     assert chinese_image.region == "cn-north-1"
 
 

@@ -227,6 +227,7 @@ READS = [
     ("services", "register"),
     ("services", "update"),
     ("services", "unstopped_tasks"),
+    ("services", "service_tasks"),
     ("alarms", "states"),
     ("alarms", "in_alarm_since"),
     ("alarms", "requests_since"),

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.names import NO_HEALTHY_TARGETS, degraded_alarm, leaf_alarms, outage_alarm
+from rollback.domain.settings.watched import Unwatched
+from rollback.names import NO_HEALTHY_TARGETS, NO_RUNNING_TASKS, degraded_alarm, leaf_alarms, outage_alarm
 from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
 
 _DATA_WINDOW = timedelta(hours=1)
-_CHILD = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*"?([^")]+)"?\s*\)', re.IGNORECASE)
+_CHILD = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*(?:"([^"]+)"|([^")]+?))\s*\)', re.IGNORECASE)
 _NAMES_PER_CALL = 100  # CloudWatch API reference, DescribeAlarms
 
 
@@ -23,6 +24,7 @@ def alarm_questions(x: Examination) -> list[Question]:
         for service in x.settings.services
         for name, ask in (
             ("alarms-exist", _exist),
+            ("error-lines-are-counted", _error_lines),
             ("alarms-have-data", _data),
             ("alarms-watch-this-service", _dimensions),
             ("alarms-are-quiet", _quiet),
@@ -39,35 +41,60 @@ def _read_composites(service: ServiceSettings, x: Examination) -> dict[str, Mapp
     return {alarm["AlarmName"]: alarm for alarm in alarms}
 
 
-def _read_leaves(composites: Iterable[Mapping[str, Any]], x: Examination) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Read the alarms that the composites' rules name. Returns: the alarms, and the names without an alarm."""
+def _read_leaves(
+    service: ServiceSettings, composites: Iterable[Mapping[str, Any]], x: Examination
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read the alarms that the composites' rules name, without the team's own, which may watch anything.
+
+    Returns:
+        the alarms; and the names without an alarm, those of the team's own too.
+    """
     rules = (alarm["AlarmRule"] for alarm in composites)
-    names = sorted({name.rsplit(":alarm:", 1)[-1] for rule in rules for name in _CHILD.findall(rule)})
+    names = sorted(
+        {(quoted or bare).rsplit(":alarm:", 1)[-1] for rule in rules for quoted, bare in _CHILD.findall(rule)}
+    )
     alarms: list[Mapping[str, Any]] = []
     for start in range(0, len(names), _NAMES_PER_CALL):
         batch = names[start : start + _NAMES_PER_CALL]
         alarms += x.aws.items(
             "cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNames=batch, AlarmTypes=["MetricAlarm"]
         )
+    extra_names = {extra.alarm for extra in service.extra_alarms}
     found = {alarm["AlarmName"] for alarm in alarms}
-    return alarms, [name for name in names if name not in found]
+    known = found | x.ports.alarms.states(tuple(sorted(extra_names))).keys() if extra_names else found
+    missing = [name for name in sorted({*names, *extra_names}) if name not in known]
+    return [alarm for alarm in alarms if alarm["AlarmName"] not in extra_names], missing
 
 
 def _exist(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
     prefix = x.settings.prefix
     composites = _read_composites(service, x)
     expected = (degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name))
-    leaves, missing = _read_leaves(composites.values(), x)
+    leaves, missing = _read_leaves(service, composites.values(), x)
     problems = [f"the composite alarm {name} does not exist" for name in expected if name not in composites]
-    problems += [f"the alarm {name} does not exist, though a composite alarm names it" for name in missing]
+    problems += [
+        f"the alarm {name} does not exist, though a composite alarm or `extra_alarms` names it" for name in missing
+    ]
     seen = f"2 composite alarms and {len(leaves)} alarms exist"
     return report.judged(problems, seen, f"run `cdk deploy {x.stack_name}` again, or create the alarm again")
 
 
+def _error_lines(service: ServiceSettings, _: Examination, report: Reporter) -> Finding:
+    if Unwatched.LOG_GROUP in service.unwatched:
+        return report.warned(
+            "the settings name no log group: no alarm counts error lines, and Verify does not compare them",
+            "name the log group, or the team's own alarm about errors in `extra_alarms`",
+        )
+    return report.passed("a metric filter counts the error lines of the log group")
+
+
 def _data(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
-    """Check for data points. Without a healthy-host count an outage is not detected; other alarms need traffic."""
+    """Check for data points. Without a count of healthy hosts or running tasks, no outage is detected.
+
+    Other alarms need traffic.
+    """
     composites = _read_composites(service, x)
-    leaves, _ = _read_leaves(composites.values(), x)
+    leaves, _ = _read_leaves(service, composites.values(), x)
     view = x.ports.services.describe(service)
     to_do = "compare the alarm's dimensions with the service's target groups and log group, and send traffic"
     if not leaves:
@@ -76,8 +103,9 @@ def _data(service: ServiceSettings, x: Examination, report: Reporter) -> Finding
     silent = x.ports.alarms.without_data(names, x.now() - _DATA_WINDOW)
     if view.running_count == 0:
         return report.warned("no task runs, so no alarm can have data", "start the service, then run the doctor again")
-    host_alarms = leaf_alarms(x.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
-    blind = [name for name in silent if name in host_alarms]
+    about_outage = NO_HEALTHY_TARGETS if view.target_groups else NO_RUNNING_TASKS
+    outage_alarms = leaf_alarms(x.settings.prefix, service.name, (about_outage,))
+    blind = [name for name in silent if name in outage_alarms]
     if blind:
         return report.failed(f"no data in the last hour: {', '.join(blind)} can't detect an outage", to_do)
     if silent:
@@ -88,7 +116,7 @@ def _data(service: ServiceSettings, x: Examination, report: Reporter) -> Finding
 
 def _dimensions(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
     view = x.ports.services.describe(service)
-    leaves, _ = _read_leaves(_read_composites(service, x).values(), x)
+    leaves, _ = _read_leaves(service, _read_composites(service, x).values(), x)
     groups = {arn.rsplit(":", 1)[-1] for arn in view.target_groups}
     balancers = set(_load_balancers(view.target_groups, x))
     own = {

@@ -3,10 +3,11 @@
 from functools import partial
 
 from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import UnsupportedKind
 from rollback.identity.target_groups import read_group_health
 from rollback.resources.aws.target_group_health import GroupState
 from rollback_cli.doctor.examination import Examination, question
-from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
+from rollback_cli.doctor.finding import SUPPORT_CHECK, Finding, Group, Question, Reporter
 
 
 def service_questions(x: Examination) -> list[Question]:
@@ -15,6 +16,7 @@ def service_questions(x: Examination) -> list[Question]:
         question(Group.SERVICE, f"{name}-{service.name}", partial(ask, service, x))
         for service in x.settings.services
         for name, ask in (
+            (SUPPORT_CHECK, _supported),
             ("service-is-stable", _stable),
             ("circuit-breaker-is-on", _circuit_breaker),
             ("deployments-have-room", _room),
@@ -22,6 +24,15 @@ def service_questions(x: Examination) -> list[Question]:
             ("target-groups-are-in-use", _target_groups),
         )
     ]
+
+
+def _supported(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
+    """Check that a rollback can deploy the service; the other questions can't be asked about other kinds."""
+    try:
+        x.ports.services.describe(service)
+    except UnsupportedKind as unsupported:
+        return report.failed(str(unsupported), "do what the text says: no rollback can deploy the service as it is")
+    return report.passed("ECS deploys the service by its rolling update, as a REPLICA service")
 
 
 def _stable(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
@@ -72,10 +83,12 @@ def _container_insights(service: ServiceSettings, x: Examination, report: Report
 
 def _target_groups(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
     view = x.ports.services.describe(service)
+    if view.classic_load_balancers:
+        names = ", ".join(view.classic_load_balancers)
+        to_do = "use an Application or Network Load Balancer, or go on without counted requests"
+        return report.warned(f"Classic Load Balancer {names} is not looked at", to_do)
     if not view.target_groups:
-        return report.warned(
-            "the service has no target group", "give the service a load balancer: no alarm sees its users"
-        )
+        return report.passed("the service has no load balancer, so its requests are not counted: its tasks are judged")
     groups = read_group_health(view, x.ports)
     to_do = "remove the group from the service, or give the group a listener"
     unused = [f"{group.name}: {group.state}" for group in groups if group.state is not GroupState.CHECKED]

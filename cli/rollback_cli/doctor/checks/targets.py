@@ -12,6 +12,7 @@ from rollback.errors import CallRefused
 from rollback.identity.identify import running_fingerprint
 from rollback.identity.target_checks import reference_checks, target_checks
 from rollback.identity.task_definition import read_standing_plan
+from rollback.resources.aws.container_image import parse
 from rollback_cli.doctor.aws_api import is_gone
 from rollback_cli.doctor.definitions import UsedDefinition, definitions_in_use
 from rollback_cli.doctor.examination import Examination, question
@@ -141,20 +142,30 @@ def _images_stay(service: ServiceSettings, x: Examination, report: Reporter) -> 
 
 
 def _image_stays(image: str, definition: UsedDefinition, x: Examination, report: Reporter) -> Finding:
-    registry, _, rest = image.partition("/")
-    parts = registry.split(".")
-    name, _, digest = rest.partition("@")
-    if len(parts) < 5 or parts[1:3] != ["dkr", "ecr"]:
+    """Judge one image. The rules of another account's or region's repository are its owner's."""
+    parsed = parse(image)
+    if parsed is None:
         return report.warned(
             f"{image} is not in ECR: whether its registry keeps the image is not known", "nothing here"
         )
-    repository = {"registryId": parts[0], "repositoryName": name.partition(":")[0]}
+    if (parsed.account, parsed.region) != (x.place.account, x.place.region):
+        seen = f"{image} is in another account or region: whether its owner keeps the image is not known"
+        return report.warned(seen, f"ask the owner of {parsed.repository} to keep images that run")
+    name, digest = parsed.repository, parsed.digest
+    repository = {"registryId": parsed.account, "repositoryName": name}
+    to_do = "create the repository and push the image again, or promote another release"
+    try:
+        details = x.aws.items("ecr", "DescribeImages", "imageDetails", **repository)
+    except CallRefused as refused:
+        if not is_gone(refused):
+            raise
+        return report.failed(f"ECR has no repository {name}", to_do)
     try:
         policy = json.loads(x.aws.call("ecr", "GetLifecyclePolicy", **repository)["lifecyclePolicyText"])
     except CallRefused as refused:
         if not is_gone(refused):
             raise
-        return report.passed(f"{repository['repositoryName']} has no lifecycle policy: images stay")
+        return report.passed(f"{name} has no lifecycle policy: images stay")
     stored = [
         StoredImage(
             digest=str(detail["imageDigest"]),
@@ -162,15 +173,15 @@ def _image_stays(image: str, definition: UsedDefinition, x: Examination, report:
             pushed_at=detail["imagePushedAt"],
             pulled_at=detail.get("lastRecordedPullTime"),
         )
-        for detail in x.aws.items("ecr", "DescribeImages", "imageDetails", **repository)
+        for detail in details
     ]
-    tag = name.partition(":")[2]
+    tag = parsed.tag or "latest"
     own = next((s for s in stored if s.digest == digest or (not digest and tag in s.tags)), None)
     if own is None:
         return report.failed(f"ECR has no image {image}", "push the image again, or promote another release")
     expiry = expiry_of(own, stored, policy, x.now(), _MARGIN)
     to_do = (
-        f"give {repository['repositoryName']} a rule with a lower number for tags that begin with last-known-good-, "
+        f"give {name} a rule with a lower number for tags that begin with last-known-good-, "
         "and a count that is never reached"
     )
     if expiry.fate is Fate.NOW:

@@ -67,6 +67,8 @@ def with_retry(
 def _describe(result: operation.Checkpoint) -> Iterator[str]:
     point = result.point
     yield f"restore point before {point.version} of {point.service}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
+    if result.why_not_examined:
+        yield f"attention: whether a rollback can deploy the service was not looked at: {result.why_not_examined}"
     for line in result.journals:
         yield f"journal: {line}"
     for line in result.unfinished:

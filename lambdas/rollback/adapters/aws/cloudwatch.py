@@ -24,6 +24,7 @@ _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
 _QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
 _COARSE_SECONDS = 300
+_COUNTED_PROTOCOLS = frozenset({"HTTP", "HTTPS"})  # only application load balancers use them (ELB API)
 
 
 class CloudWatchAlarms:
@@ -129,21 +130,19 @@ class CloudWatchAlarms:
             values = [value for page in pages for result in page["MetricDataResults"] for value in result["Values"]]
         return ErrorLogCount(errors=float(sum(values)), minutes_with_data=len(values))
 
-    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float | None:
         """Count from the full minute of `since` on."""
         begin = since.replace(second=0, microsecond=0)
         return self.requests_between(target_groups, begin, datetime.now(UTC) + _PERIOD)
 
-    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
-        """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
-        if not target_groups:
-            return 0.0
-        with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
-            pages_of_groups = self._balancers.get_paginator("describe_target_groups").paginate(
-                TargetGroupArns=list(target_groups)
-            )
-            groups = [group for page in pages_of_groups for group in page["TargetGroups"]]
-        pairs = [(g["TargetGroupArn"], arn) for g in groups for arn in g.get("LoadBalancerArns", ())]
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float | None:
+        """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute.
+
+        A network load balancer publishes no `RequestCount` (Network Load Balancer user guide, "CloudWatch metrics").
+        """
+        pairs, counts_requests = self._counting_pairs(target_groups)
+        if not counts_requests:
+            return None
         if not pairs:
             return 0.0
         with aws_call("GetMetricData", ", ".join(target_groups)):
@@ -156,10 +155,12 @@ class CloudWatchAlarms:
 
     def traffic(
         self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
-    ) -> tuple[TrafficMinute, ...]:
+    ) -> tuple[TrafficMinute, ...] | None:
         """Call DescribeTargetGroups for the load balancers, then GetMetricData in periods of a minute."""
         begin = since.replace(second=0, microsecond=0)
-        pairs = self._pairs(target_groups) if target_groups else []
+        pairs, counts_requests = self._counting_pairs(target_groups)
+        if not counts_requests:
+            return None
         if not pairs or until <= begin:
             return ()
         with aws_call("GetMetricData", ", ".join(target_groups)):
@@ -171,18 +172,26 @@ class CloudWatchAlarms:
             results = [result for page in pages for result in page["MetricDataResults"]]
         return traffic_minutes(results, begin, with_balancer_errors=with_balancer_errors)
 
-    def _pairs(self, target_groups: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Return each target group with each of its load balancers, by ELB's names in CloudWatch."""
+    def _counting_pairs(self, target_groups: tuple[str, ...]) -> tuple[list[tuple[str, str]], bool]:
+        """Return each target group with each of its load balancers that count requests, by ELB's names in CloudWatch.
+
+        The second value tells whether requests are counted: not without a target group, and not if all load balancers
+        are network load balancers.
+        """
+        if not target_groups:
+            return [], False
         with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
             pages = self._balancers.get_paginator("describe_target_groups").paginate(
                 TargetGroupArns=list(target_groups)
             )
             groups = [group for page in pages for group in page["TargetGroups"]]
-        return [
-            (dimension_of(group["TargetGroupArn"]), dimension_of(arn))
+        pairs = [
+            (dimension_of(group["TargetGroupArn"]), dimension_of(arn), group.get("Protocol") in _COUNTED_PROTOCOLS)
             for group in groups
             for arn in group.get("LoadBalancerArns", ())
         ]
+        counting = [(group, balancer) for group, balancer, is_counted in pairs if is_counted]
+        return counting, bool(counting) or not pairs
 
 
 def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
@@ -225,8 +234,8 @@ def _request_counts(pairs: Iterable[tuple[str, str]]) -> "Iterable[MetricDataQue
                     "Namespace": "AWS/ApplicationELB",
                     "MetricName": "RequestCount",
                     "Dimensions": [
-                        {"Name": "TargetGroup", "Value": dimension_of(group)},
-                        {"Name": "LoadBalancer", "Value": dimension_of(balancer)},
+                        {"Name": "TargetGroup", "Value": group},
+                        {"Name": "LoadBalancer", "Value": balancer},
                     ],
                 },
                 "Period": int(_PERIOD.total_seconds()),

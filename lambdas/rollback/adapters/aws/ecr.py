@@ -7,12 +7,10 @@ itself (OCI image specification, "Image Configuration" and "Image Manifest").
 
 import hashlib
 import json
-import re
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -20,45 +18,18 @@ from botocore.exceptions import ClientError
 
 from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
-from rollback.resources.aws.container_image import ImageState, ImageStatus
+from rollback.resources.aws.container_image import EcrImage, ImageState, ImageStatus, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecr.type_defs import ImageIdentifierTypeDef
 
-_ECR = re.compile(
-    r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?)"
-    r"/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 _MANIFESTS = (  # with the kinds of an index, since ECR would answer with one of its children otherwise
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 )
-
-
-@dataclass(frozen=True)
-class EcrImage:
-    """Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]`."""
-
-    registry: str
-    account: str
-    region: str
-    repository: str
-    tag: str | None
-    digest: str | None
-
-    @property
-    def id(self) -> "ImageIdentifierTypeDef":
-        """Identifier for ECR's API: the digest, or else the tag."""
-        return {"imageDigest": self.digest} if self.digest else {"imageTag": self.tag or "latest"}
-
-
-def parse(image: str) -> EcrImage | None:
-    """Parse an image's name, or return None if the image is not in ECR."""
-    match = _ECR.fullmatch(image)
-    return EcrImage(**match.groupdict()) if match else None
 
 
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
@@ -168,7 +139,7 @@ class EcrImages:
         if parsed is None:
             return None
         try:
-            manifest = self._manifest(parsed, parsed.id, image)
+            manifest = self._manifest(parsed, _id_of(parsed), image)
             annotation = _get_mapping(manifest, "annotations").get(name)
             child = _first_image_digest(manifest)
             if annotation is None and child is not None:  # an index of several architectures is built from one commit
@@ -211,7 +182,9 @@ class EcrImages:
         client = self._client_in(parsed.region)
         repository = {"registryId": parsed.account, "repositoryName": parsed.repository}
         with aws_call("BatchGetImage", image):
-            answer = client.batch_get_image(**repository, imageIds=[parsed.id], acceptedMediaTypes=list(_MANIFESTS))
+            answer = client.batch_get_image(
+                **repository, imageIds=[_id_of(parsed)], acceptedMediaTypes=list(_MANIFESTS)
+            )
         if not answer.get("images"):
             reason = ", ".join(f.get("failureReason", "") for f in answer.get("failures", ()))
             raise CallRefused(
@@ -242,7 +215,7 @@ class EcrImages:
                 pages = (
                     self._client_in(parsed.region)
                     .get_paginator("describe_images")
-                    .paginate(registryId=parsed.account, repositoryName=parsed.repository, imageIds=[parsed.id])
+                    .paginate(registryId=parsed.account, repositoryName=parsed.repository, imageIds=[_id_of(parsed)])
                 )
                 details = [image for page in pages for image in page["imageDetails"]]
             except ClientError as error:
@@ -252,6 +225,11 @@ class EcrImages:
                     raise _NotVisible from error
                 raise
         return dict(next(iter(details), {})) or None
+
+
+def _id_of(image: EcrImage) -> "ImageIdentifierTypeDef":
+    """Return the identifier for ECR's API: the digest, or else the tag."""
+    return {"imageDigest": image.digest} if image.digest else {"imageTag": image.tag or "latest"}
 
 
 def _by_digest(image: str) -> str:

@@ -64,7 +64,8 @@ class ElbTargets:
     def sibling_target_groups(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
         """Call DescribeListeners and DescribeRules for each load balancer.
 
-        Rules have the default actions too. Those of network load balancers are the listener's own (ELB API reference).
+        A listener of a network load balancer has a default action and no rules (Network Load Balancer user guide,
+        "Listeners for your Network Load Balancers").
         """
         if not target_group_arns:
             return ()
@@ -79,6 +80,8 @@ class ElbTargets:
             listeners = [listener for page in pages for listener in page["Listeners"]]
         for listener in listeners:
             yield from _groups(listener.get("DefaultActions", ()))
+            if ":listener/net/" in listener["ListenerArn"]:
+                continue
             with aws_call("DescribeRules", listener["ListenerArn"]):
                 rules = self._client.get_paginator("describe_rules").paginate(ListenerArn=listener["ListenerArn"])
                 actions = [action for page in rules for rule in page["Rules"] for action in rule.get("Actions", ())]

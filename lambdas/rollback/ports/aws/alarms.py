@@ -59,20 +59,29 @@ class Alarms(Protocol):
         ...
 
     @reads
-    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float:
-        """Count the requests that reached the target groups in the full minutes from `since` to `until`."""
+    def requests_between(self, target_groups: tuple[str, ...], since: datetime, until: datetime) -> float | None:
+        """Count the requests that reached the target groups in the full minutes from `since` to `until`.
+
+        None means that requests are not counted: there is no target group, or only network load balancers route to the
+        groups.
+        """
         ...
 
     @reads
-    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
-        """Count the requests that reached the target groups since the full minute of `since`."""
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float | None:
+        """Count the requests that reached the target groups since the full minute of `since`.
+
+        None as for `requests_between`.
+        """
         ...
 
     @reads
     def traffic(
         self, target_groups: tuple[str, ...], since: datetime, until: datetime, *, with_balancer_errors: bool
-    ) -> tuple[TrafficMinute, ...]:
+    ) -> tuple[TrafficMinute, ...] | None:
         """Return the traffic of each minute up to the last one that CloudWatch has data of; empty without any data.
+
+        None means that requests are not counted, as for `requests_between`.
 
         Args:
             target_groups: ARNs of the service's target groups, whose counts are added up.

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.effects import changes_state, reads
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
-from rollback.resources.aws.ecs_task import TaskView
+from rollback.resources.aws.ecs_task import ServiceTask, TaskView
 
 
 class Services(Protocol):
@@ -17,7 +17,8 @@ class Services(Protocol):
         """Describe the service as ECS reports it now.
 
         Raises:
-            UnsupportedService: the service is gone, not ACTIVE, or not deployed by ECS's rolling update.
+            UnsupportedService: the service is gone or not ACTIVE.
+            UnsupportedKind: the service is a daemon, or not deployed by ECS's rolling update.
         """
         ...
 
@@ -73,6 +74,11 @@ class Services(Protocol):
     @reads
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         """Count the tasks whose last status is not STOPPED; stopping and draining tasks still run."""
+        ...
+
+    @reads
+    def service_tasks(self, service: ServiceSettings) -> tuple[ServiceTask, ...]:
+        """List the tasks of the service that run now or stopped within about an hour, of all its deployments."""
         ...
 
     @reads

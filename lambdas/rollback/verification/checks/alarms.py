@@ -1,4 +1,4 @@
-"""Check the composite alarms of a service."""
+"""Check the alarms of a service: its composite alarms, and the team's own alarms that are evidence."""
 
 from enum import StrEnum
 
@@ -21,14 +21,19 @@ class AlarmHandling(StrEnum):
 
 
 def check_alarms(service: ServiceSettings, view: ServiceView, ports: OutagePorts, handling: AlarmHandling) -> Check:
-    """Check the alarms. An outage alarm that watches other target groups is reported, and not counted."""
+    """Check the composite alarms, and the team's alarms that start no rollback.
+
+    An outage alarm that watches other target groups is reported, and not counted.
+    """
     if handling is AlarmHandling.IGNORE:
         return Check.skipped(ALARM_CHECK, "the alarms are not part of this check")
     outage = outage_alarm(ports.settings.prefix, service.name)
-    names = (degraded_alarm(ports.settings.prefix, service.name), outage)
+    names = (degraded_alarm(ports.settings.prefix, service.name), outage, *service.evidence_alarms)
     states = ports.alarms.states(names)
     in_alarm = sorted(name for name, state in states.items() if state == "ALARM")
     reason = f"in ALARM: {', '.join(in_alarm) or 'none'}"
+    missing = [name for name in service.evidence_alarms if name not in states]
+    reason += f"; not looked at, since there is no such alarm: {', '.join(missing)}" if missing else ""
     if in_alarm and handling is AlarmHandling.WAIT:
         minutes = ports.settings.policy.alarm_settle_minutes
         reason += (

@@ -6,7 +6,7 @@ binomial distribution (Przyborowski and Wilenski 1940, "Homogeneity of results i
 https://doi.org/10.1093/biomet/31.3-4.313). The check fails if a count so high had a probability below `MAX_PROBABILITY`
 at `FACTOR` times the baseline's rate, and if there are at least `MIN_ERRORS` lines.
 
-Rates are per request where the service has target groups, else per minute. Too little evidence is a warning.
+Rates are per request where a load balancer counts requests, else per minute. Too little evidence is a warning.
 """
 
 import math
@@ -33,7 +33,7 @@ class LogSample:
 
     Attributes:
         minutes_with_data: minutes in which any line arrived.
-        requests: requests in the same minutes; None: the service has no target group.
+        requests: requests in the same minutes; None: no load balancer counts them.
     """
 
     errors: float

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from rollback.check import Check
 from rollback.domain.releases.log_baseline import LogBaseline
 from rollback.domain.releases.release import Release
+from rollback.domain.settings.watched import Unwatched
 from rollback.guards.ports import TrafficPorts
 from rollback.names import error_logs_namespace
 from rollback.resources.aws.ecs_service import ServiceView
@@ -35,6 +36,8 @@ def check_error_logs(
         ports: access to CloudWatch.
         waits_until: until then, too short a time is a warning that may still change.
     """
+    if not _counts_error_lines(release.service, ports):
+        return not_looked_at("the settings name no log group, so error lines are not counted")
     now = ports.clock.now()
     until = _floor(now)
     begin = max(_ceiling(since), until - _MAX_WINDOW)
@@ -47,17 +50,19 @@ def check_error_logs(
         return judge_error_logs(release.log_baseline, LogSample(0, minutes, 0, None))
     namespace = error_logs_namespace(ports.settings.prefix, release.service)
     count = ports.alarms.error_logs_between(namespace, begin, until)
-    requests = ports.alarms.requests_between(view.target_groups, begin, until) if view.target_groups else None
+    requests = ports.alarms.requests_between(view.target_groups, begin, until)
     sample = LogSample(count.errors, minutes, count.minutes_with_data, requests)
     return judge_error_logs(release.log_baseline, sample)
 
 
 def read_baseline(release: Release, view: ServiceView, since: datetime, ports: TrafficPorts) -> LogBaseline | None:
-    """Read the error lines of a release's bake; None: too short a time, or no line of the log arrived.
+    """Read the error lines of a release's bake; None: too short a time, no line of the log arrived, or no log is known.
 
     Raises:
         ExternalServiceError: CloudWatch does not answer.
     """
+    if not _counts_error_lines(release.service, ports):
+        return None
     until = _floor(ports.clock.now())
     begin = max(_ceiling(since), until - _MAX_BASELINE)
     if (until - begin) / _MINUTE < MIN_BASELINE_MINUTES:
@@ -65,13 +70,18 @@ def read_baseline(release: Release, view: ServiceView, since: datetime, ports: T
     count = ports.alarms.error_logs_between(error_logs_namespace(ports.settings.prefix, release.service), begin, until)
     if count.minutes_with_data == 0:
         return None
-    requests = ports.alarms.requests_between(view.target_groups, begin, until) if view.target_groups else None
+    requests = ports.alarms.requests_between(view.target_groups, begin, until)
     return LogBaseline(since=begin, until=until, errors=count.errors, requests=requests)
 
 
 def not_looked_at(reason: str) -> Check:
     """Return the check of error logs that were not looked at."""
     return Check.warned(CHECK_NAME, f"not looked at: {reason}", evidence={NOT_LOOKED_AT: CHECK_NAME})
+
+
+def _counts_error_lines(service_name: str, ports: TrafficPorts) -> bool:
+    """Whether a metric filter counts the error lines: only of a log group that the settings name."""
+    return Unwatched.LOG_GROUP not in ports.settings.service(service_name).unwatched
 
 
 def _floor(at: datetime) -> datetime:

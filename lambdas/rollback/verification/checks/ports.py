@@ -32,5 +32,9 @@ class SmokePorts(TaskPorts, HasSettings, Protocol):
     """Ports to run the smoke command."""
 
 
+class TaskCheckPorts(HasClock, HasServices, Protocol):
+    """Ports to check the tasks of a release."""
+
+
 class ReleaseCheckPorts(OutagePorts, ConnectionCheckPorts, HasDatabaseChecks, HasServices, Protocol):
     """Ports to check a running release."""

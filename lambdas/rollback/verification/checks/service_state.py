@@ -29,7 +29,7 @@ def check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check that every task is healthy in every target group that has health checks."""
     name = "target-health"
     if not view.target_groups:
-        return Check.skipped(name, "the service has no target group")
+        return Check.skipped(name, view.why_not_counted)
     groups = read_group_health(view, ports)
     inconclusive = describe_inconclusive_groups(groups)
     deleted = [group for group in groups if group.state is GroupState.GONE]

@@ -12,6 +12,7 @@ from rollback.adapters.aws.ecs.parse import (
     newest_of,
     require_supported_service,
     revision_arns,
+    service_task,
     service_view,
 )
 from rollback.adapters.aws.ecs.service_deployments import list_recent_deployments
@@ -21,6 +22,7 @@ from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.names import RELEASE_TAG
 from rollback.resources.aws.ecs_service import ServiceView
+from rollback.resources.aws.ecs_task import ServiceTask
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -112,6 +114,11 @@ class EcsServices:
         """List tasks of both desired statuses: a task with the desired status STOPPED may drain for minutes."""
         tasks = [task for desired_status in _DESIRED for task in self._tasks(service, desired_status)]
         return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
+
+    def service_tasks(self, service: ServiceSettings) -> tuple[ServiceTask, ...]:
+        """List tasks of both desired statuses: ECS starts no stopped task again, and lists the task for an hour."""
+        tasks = [task for desired_status in _DESIRED for task in self._tasks(service, desired_status)]
+        return tuple(service_task(task) for task in {task["taskArn"]: task for task in tasks}.values())
 
     def _tasks(self, service: ServiceSettings, desired_status: Literal["RUNNING", "STOPPED"]) -> list[EcsResponse]:
         """Describe the service's tasks of all deployments, by the status that ECS wants for them."""

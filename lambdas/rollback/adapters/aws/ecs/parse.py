@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rollback.errors import UnsupportedService
+from rollback.errors import UnsupportedKind, UnsupportedService
 from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceRevision, ServiceView
+from rollback.resources.aws.ecs_task import ServiceTask
 from rollback.resources.aws.primary_revision import primary_revision
 from rollback.resources.aws.service_shape import shape_of
 
@@ -17,7 +18,8 @@ def require_supported_service(answer: EcsResponse, name: str) -> EcsResponse:
     """Return the one service of a DescribeServices answer.
 
     Raises:
-        UnsupportedService: the service is gone, not ACTIVE, a daemon, or not deployed by ECS's rolling update.
+        UnsupportedService: the service is gone or not ACTIVE.
+        UnsupportedKind: the service is a daemon, or not deployed by ECS's rolling update.
     """
     service: EcsResponse | None = next(iter(answer["services"]), None)
     if service is None:
@@ -25,17 +27,41 @@ def require_supported_service(answer: EcsResponse, name: str) -> EcsResponse:
         raise UnsupportedService(f"ECS has no service {name} ({reasons}); check cluster and service in the settings")
     if service["status"] != "ACTIVE":
         raise UnsupportedService(f"service {name} is {service['status']}, not ACTIVE: nothing to roll back")
+    objection = _why_wrong_kind(service)
+    if objection is not None:
+        raise UnsupportedKind(f"service {name} {objection}")
+    return service
+
+
+def _why_wrong_kind(service: EcsResponse) -> str | None:
+    """Say why a service can't be rolled back by its task definition alone, and what to do; None: it can.
+
+    UpdateService accepts another `deploymentController` (ECS API reference). CodeDeploy API reference, StopDeployment.
+    """
     controller = service.get("deploymentController", {}).get("type", "ECS")
+    if controller == "CODE_DEPLOY":
+        return (
+            "is deployed by CODE_DEPLOY, not by ECS: roll back there (`aws deploy stop-deployment "
+            "--auto-rollback-enabled`), or change its deployment controller to ECS and its strategy to ROLLING"
+        )
     if controller != "ECS":
-        raise UnsupportedService(f"service {name} is deployed by {controller}, not by ECS: roll back there")
+        return (
+            f"is deployed by {controller}, not by ECS: roll back with the controller that owns its task sets, or "
+            "change its deployment controller to ECS and its strategy to ROLLING"
+        )
     strategy = service.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
     if strategy != "ROLLING":
-        raise UnsupportedService(f"service {name} is deployed {strategy}, not ROLLING: roll back with ECS itself")
-    if service.get("schedulingStrategy") == "DAEMON":
-        raise UnsupportedService(
-            f"service {name} has the scheduling strategy DAEMON, which has no desired count: only REPLICA is supported"
+        return (
+            f"is deployed {strategy}, not ROLLING: roll back with ECS itself (`aws ecs stop-service-deployment "
+            "--stop-type ROLLBACK`), or change its strategy to ROLLING"
         )
-    return service
+    if service.get("schedulingStrategy") == "DAEMON":
+        return (
+            "has the scheduling strategy DAEMON, which has no desired count: only REPLICA is supported. Roll back "
+            "with `aws ecs update-service --task-definition` and the former revision, and remove the service from the "
+            "settings"
+        )
+    return None
 
 
 def newest_of(deployments: Sequence[EcsResponse]) -> EcsResponse | None:
@@ -77,6 +103,9 @@ def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: It
         newest=latest,
         deployment_configuration=dict(service.get("deploymentConfiguration", {})),
         target_groups=tuple(b["targetGroupArn"] for b in service.get("loadBalancers", ()) if "targetGroupArn" in b),
+        classic_load_balancers=tuple(
+            b["loadBalancerName"] for b in service.get("loadBalancers", ()) if "loadBalancerName" in b
+        ),
         shape=shape_of(service),
         revisions={
             arn: ServiceRevision(definition_arn=r["taskDefinition"], images=resolved_images(r))
@@ -119,6 +148,23 @@ def resolved_images(revision: EcsResponse) -> dict[str, str]:
         for c in revision.get("containerImages", ())
         if c.get("imageDigest")
     }
+
+
+def service_task(task: EcsResponse) -> ServiceTask:
+    """Read a task of DescribeTasks. A container has a reason of its own, such as `OutOfMemoryError`."""
+    containers = task.get("containers", ())
+    reasons = (task.get("stoppedReason", ""), *(str(container.get("reason", "")) for container in containers))
+    return ServiceTask(
+        arn=task["taskArn"],
+        definition_arn=task["taskDefinitionArn"],
+        deployment_id=task.get("startedBy", ""),
+        is_stopped=task.get("lastStatus") == "STOPPED",
+        stopped_at=task.get("stoppedAt"),
+        stop_code=task.get("stopCode", ""),
+        stop_reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)),
+        exit_codes={c["name"]: int(c["exitCode"]) for c in containers if c.get("exitCode") is not None},
+        is_unhealthy=task.get("healthStatus") == "UNHEALTHY",
+    )
 
 
 def images_of_tasks(tasks: Iterable[EcsResponse]) -> dict[str, str]:

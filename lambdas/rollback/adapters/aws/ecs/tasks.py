@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import RunTaskRequestTypeDef, TaskTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_FROM_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration")
+_FROM_SERVICE = (
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "networkConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+)  # the last two have values for tasks on EC2 instances only
 _TASKS_A_CALL = 100
 
 
@@ -36,7 +43,7 @@ class EcsTasks:
     def run(
         self, service: ServiceSettings, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
     ) -> str:
-        """Call RunTask with the launch type, network and platform of the service's own tasks."""
+        """Call RunTask with the launch type, network, platform and placement of the service's own tasks."""
         override = {"name": service.container, "command": list(command)}
         request = {
             **self._launch_parameters(service),
