@@ -238,8 +238,7 @@ def test_an_asset_is_named_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Stack")
     code = code_asset(stack, _OWN, "service")
-    function = {"handler": "rollback.handlers.service", "runtime": _OWN.runtime}
-    lambda_.Function(stack, "Function", code=code, **function)
+    lambda_.Function(stack, "Function", code=code, handler="rollback.handlers.service", runtime=_OWN.runtime)
     app.synth()
     template = json.loads((tmp_path / "Stack.template.json").read_text())
     (key,) = (

@@ -175,7 +175,7 @@ def install(settings: BundleSettings, requirements: list[Path], target: Path) ->
             f"uv could not build the bundle for {settings.platform}, Python {settings.python}: {process.stderr.strip()}"
         )
     shutil.rmtree(target / "bin", ignore_errors=True)
-    called = frozenset().union(*AWS_SERVICES.values())
+    called = {service for services in AWS_SERVICES.values() for service in services}
     for model in (target / "botocore" / "data").iterdir():
         if model.is_dir() and model.name not in called:
             shutil.rmtree(model)
