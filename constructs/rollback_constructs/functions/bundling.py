@@ -32,7 +32,7 @@ LAMBDAS = PROJECT / "lambdas"
 FUNCTIONS = tuple(AWS_SERVICES)
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 _PLACE_IN_LAMBDA = "/var/task"  # a traceback names it; the folder of the build would differ from machine to machine
-_MODIFIED_AT = 315_576_000  # 1980-01-01 12:00 UTC: no later than a zip file's first date, in any time zone
+_MODIFIED_AT = 315_576_000  # 1980-01-01 12:00 UTC: no earlier than a zip file's first date, in any time zone
 _SOURCES = tuple(Path(str(module.__file__)) for module in (bundle_contents, distributions, import_graph, interpreter))
 
 
@@ -49,7 +49,7 @@ class BundleSettings(BaseModel):
     platform: str = Field(default="aarch64-manylinux_2_28", pattern=r"^(aarch64|x86_64)-manylinux(2014|_2_\d+)$")
     python: str = Field(default="3.13", pattern=r"^3\.1[0-9]$")
     bytecode: Literal["compiled", "none"] = Field(
-        default="compiled", description="`none`: each cold start compiles the source, and takes about twice as long"
+        default="compiled", description="`none`: each cold start compiles the source, and imports 2.6 times as long"
     )
 
     @property
