@@ -23,6 +23,7 @@ from rollback_constructs.functions.bundle_contents import AWS_SERVICES, UnknownP
 from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle, code_asset, digest_of
 from rollback_constructs.functions.distributions import Distribution
 from rollback_constructs.functions.import_graph import imports_of
+from rollback_constructs.functions.interpreter import find_interpreter
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SERVICE_LIMIT_BYTES = 5_000_000  # zipped: an emergency waits for the download
@@ -126,7 +127,7 @@ def test_a_bundle_has_bytecode_of_lambdas_python_in_place_of_all_source(function
     files = [path for path in deployed(function).rglob("*") if path.is_file()]
     assert [path for path in files if path.suffix == ".py"] == []
     compiled = [path.read_bytes()[:8] for path in files if path.suffix == ".pyc"]
-    interpreter = bundling.find_interpreter(BundleSettings().python)
+    interpreter = find_interpreter(BundleSettings().python)
     ask = "import importlib.util, sys; sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER)"
     magic = subprocess.run([interpreter, "-c", ask], capture_output=True, check=True).stdout
     assert {(header[:4], int.from_bytes(header[4:], "little")) for header in compiled} == {(magic, _UNCHECKED_HASH)}

@@ -131,9 +131,9 @@ def build_bundles(installed: Path, code: Path, target: Path) -> None:
             file = compiled if source.suffix == ".py" and compiled.is_file() else code / source.relative_to(LAMBDAS)
             _link(file, folder / file.relative_to(code))
         for distribution in contents.distributions:
-            for file in distribution.files:
-                if contents.carries(file.as_posix()):
-                    _link(installed / file, folder / file)
+            for name in distribution.files:
+                if contents.carries(name.as_posix()):
+                    _link(installed / name, folder / name)
         digests[function] = digest_of(folder)
     (target / "digests.json").write_text(json.dumps(digests))
 
