@@ -139,9 +139,10 @@ def build_bundles(installed: Path, code: Path, target: Path) -> None:
 
 
 def strip_documentation(models: Path) -> None:
-    """Remove the documentation from botocore's models, four fifths of their bytes, which each new client would parse.
+    """Empty the documentation in botocore's models, four fifths of their bytes, which each new client would parse.
 
-    botocore reads it for docstrings alone, and takes plain JSON as well as compressed JSON.
+    botocore uses the texts for docstrings alone. Their keys stay: it reads that of an S3 client's parameters by index
+    (`botocore/model.py`, `client_context_parameters`). It takes plain JSON as well as compressed JSON.
 
     Args:
         models: the folder `botocore/data`.
@@ -153,8 +154,8 @@ def strip_documentation(models: Path) -> None:
 
 
 def _without_documentation(value: dict[str, Any]) -> dict[str, Any]:
-    """Drop a text; a member of a shape may have the name `documentation`, and has an object."""
-    return {key: part for key, part in value.items() if key != "documentation" or not isinstance(part, str)}
+    """Empty a text; a member of a shape may have the name `documentation`, and has an object."""
+    return {key: "" if key == "documentation" and isinstance(part, str) else part for key, part in value.items()}
 
 
 def install(settings: BundleSettings, requirements: list[Path], target: Path) -> None:
