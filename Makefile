@@ -65,8 +65,9 @@ prove: $(STAMP) ## Kill a rollback at every moment, and run 1,000 emergencies wh
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/faults
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/aws/test_emergency_under_throttling.py
 
-bench: $(STAMP) ## Measure the start of the command, the reads of a young and an old ledger (AGES="10 100 1000 10000"), and the data loss report (ROWS=2000000)
+bench: $(STAMP) ## Measure the start of the command and of each function, the reads of a young and an old ledger (AGES="10 100 1000 10000"), and the data loss report (ROWS=2000000)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/cli_start.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/cold_start.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/data_loss.py $(ROWS)
 

@@ -50,6 +50,7 @@ class DeployedStack:
         Metrics are left out: the functions write them to their logs, and a terminal has no log group.
         """
         from rollback.bootstrap import make_ports  # noqa: PLC0415
+        from rollback.drivers.all import ALL_DRIVERS  # noqa: PLC0415
         from rollback.verification.checks.sql import InProcessDatabaseChecks  # noqa: PLC0415
 
         ports = make_ports(
@@ -60,6 +61,7 @@ class DeployedStack:
             workflow_arn=self.workflow_arn,
             report_bucket=self.report_bucket,
             session=cast("boto3.Session", AwsSession()),
+            drivers=ALL_DRIVERS,
         )
         ports = replace(ports, metrics=_NullMetrics())
         return replace(ports, database_checks=InProcessDatabaseChecks(ports, otherwise=ports.database_checks))

@@ -45,7 +45,8 @@ _EXECUTION_CONTEXT = {
     "started_at.$": "$$.Execution.StartTime",
     "input.$": "$$.Execution.Input",
 }
-# Step Functions gets the class names of these errors (`handlers._retryable`). Conclude retries States.ALL except these.
+# Step Functions gets the class names of these errors (`functions.invocation.entry_point`). Conclude retries States.ALL
+# except these.
 _NOT_RETRIED = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 _INVALID_INPUT_RULE = {"Variable": "$.next", "StringEquals": INVALID_INPUT, "Next": INVALID_INPUT_STATE}
 _TRANSIENT = (

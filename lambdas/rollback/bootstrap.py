@@ -40,10 +40,10 @@ from rollback.domain.settings.environment import (
     Settings,
 )
 from rollback.domain.settings.packed import parse_settings
+from rollback.drivers.drivers import Drivers
 from rollback.errors import InvalidRequest
 from rollback.names import database_function
 from rollback.ports.all_ports import AllPorts, OptionalPorts
-from rollback.ports.aws.references import Secrets
 from rollback.ports.github import GitHub
 from rollback.ports.http import Http
 from rollback.ports.neon import NeonProject
@@ -54,6 +54,7 @@ from rollback.resources.aws.account_and_region import AccountAndRegion
 if TYPE_CHECKING:
     import boto3
 
+NO_DRIVERS = Drivers()
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _READ_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -82,8 +83,11 @@ _WRITE_CONFIG = Config(
 )
 
 
-def ports_from_environment() -> AllPorts:
+def ports_from_environment(drivers: Drivers = NO_DRIVERS) -> AllPorts:
     """Make the ports of a Lambda function from its environment variables.
+
+    Args:
+        drivers: factories of the ports that need a client library.
 
     Raises:
         InvalidRequest: a variable that the stack sets is missing.
@@ -102,6 +106,7 @@ def ports_from_environment() -> AllPorts:
         approvals_key_arn=os.environ.get(APPROVALS_KEY_VARIABLE) or None,
         report_bucket=os.environ.get(REPORT_BUCKET_VARIABLE) or None,
         chat_topic_arn=os.environ.get(CHAT_TOPIC_VARIABLE) or None,
+        drivers=drivers,
     )
 
 
@@ -116,6 +121,7 @@ def make_ports(
     chat_topic_arn: str | None = None,
     approvals_key_arn: str | None = None,
     session: "boto3.Session | None" = None,
+    drivers: Drivers = NO_DRIVERS,
 ) -> AllPorts:
     """Make the real adapter of every port.
 
@@ -129,13 +135,14 @@ def make_ports(
         report_bucket: bucket of stored reports; None if the environment has none, or this function may not use it.
         chat_topic_arn: topic of Amazon Q Developer in chat applications; None if no chat channel is set.
         session: credentials and region; the environment's by default.
+        drivers: factories of the ports that need a client library. A port without one raises at its first use.
     """
     clients = _Clients(session)
     balancers = clients.of("elbv2")
     secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
     def neon_of(given: Settings) -> NeonProject:
-        return cast(NeonProject, LazyProxy(lambda: _databases(given, secrets)))
+        return cast(NeonProject, LazyProxy(lambda: drivers.neon(given, secrets)))
 
     return AllPorts(
         settings=settings,
@@ -149,22 +156,22 @@ def make_ports(
         references=DefinitionReferences(clients.of("iam"), clients.in_region("logs"), clients.of("s3")),
         images=EcrImages(clients.in_region("ecr")),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
-        http=cast(Http, LazyProxy(_http)),
+        http=cast(Http, LazyProxy(drivers.http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn, chat_topic_arn),
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         neon=neon_of(settings),
-        sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
+        sql=cast(Sql, LazyProxy(lambda: drivers.sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
         token_cipher=KmsTokenCipher(clients.of("kms"), approvals_key_arn),
         identity_proofs=StsIdentityProofs(clients.of("sts")),
         database_checks=InvokedDatabaseChecks(
             clients.of("lambda", _DATABASE_CHECKS_CONFIG), database_function(settings.prefix)
         ),
-        github=cast(GitHub, LazyProxy(lambda: _github(settings, secrets))),
+        github=cast(GitHub, LazyProxy(lambda: drivers.github(settings, secrets))),
         report_store=S3ReportStore(clients.of("s3", _REPORT_CONFIG), report_bucket),
         events=DefaultBusEvents(clients.of("events", _EVENT_CONFIG), settings.application),
-        webhooks=cast(Webhooks, LazyProxy(_webhooks)),
+        webhooks=cast(Webhooks, LazyProxy(drivers.webhooks)),
         neon_of=neon_of,
         emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
         readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
@@ -235,61 +242,3 @@ class _Clients:
     def in_region(self, service: str, config: Config = _READ_CONFIG) -> Callable[[str], Any]:
         """Return a function that gives clients of a service by region; an empty region is the session's."""
         return lambda region: self.of(service, config, region or None)
-
-
-def _http() -> Http:
-    from rollback.adapters.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
-
-    return HttpxHttp()
-
-
-def _webhooks() -> Webhooks:
-    from rollback.adapters.webhooks import HttpxWebhooks  # noqa: PLC0415 - httpx again
-
-    return HttpxWebhooks()
-
-
-def _databases(settings: Settings, secrets: Secrets) -> NeonProject:
-    """Make the Neon port.
-
-    Raises:
-        InvalidRequest: the environment has no database.
-    """
-    from rollback.adapters.neon.client import NeonDatabases  # noqa: PLC0415 - httpx again
-    from rollback.adapters.neon.http import NeonHttp  # noqa: PLC0415
-
-    database = settings.database
-    if database is None:
-        raise InvalidRequest(f"no database is set for {settings.environment}; nothing was changed")
-    api_key = database.api_key_secret_arn
-    http = NeonHttp(lambda: secrets.read(api_key).get_secret_value(), database.api_url)
-    return NeonDatabases(http, database.project_id)
-
-
-def _github(settings: Settings, secrets: Secrets) -> GitHub:
-    """Make the GitHub port.
-
-    Raises:
-        InvalidRequest: the environment reports nothing to GitHub.
-    """
-    from rollback.adapters.github.client import GitHubRepository  # noqa: PLC0415 - httpx again
-    from rollback.adapters.github.credentials import AppToken, SecretToken  # noqa: PLC0415
-    from rollback.adapters.github.http import Credential, GitHubHttp  # noqa: PLC0415
-
-    github = settings.github
-    if github is None:
-        raise InvalidRequest(f"no GitHub repository is set for {settings.environment}; nothing was changed")
-
-    def read_secret() -> str:
-        return secrets.read(github.secret_arn).get_secret_value()
-
-    credential: Credential = SecretToken(read_secret)
-    if github.app is not None:
-        credential = AppToken(github.app.app_id, github.app.installation_id, read_secret, github.permissions)
-    return GitHubRepository(GitHubHttp(credential, github.api_url, github.repository), github.repository)
-
-
-def _sql(settings: Settings) -> Sql:
-    from rollback.adapters.postgres.sql import PostgresSql  # noqa: PLC0415 - psycopg is for the database function only
-
-    return PostgresSql(settings.database.journal_table if settings.database is not None else None)

@@ -72,6 +72,11 @@ class Call:
         return f"{self.site} ({' → '.join(name.removeprefix('rollback.') for name in self.way)})"
 
 
+def entry_point(function: str) -> str:
+    """Return the name of the function that `rollback.handlers` gives to Lambda."""
+    return f"rollback.functions.{function}.handle"
+
+
 def steps_of(function: str) -> set[str]:
     """Return the names of the steps that the state machine invokes the function for."""
     return {step.name for step, substitution in STEPS.items() if substitution == f"{function.title()}Function"}
@@ -79,7 +84,7 @@ def steps_of(function: str) -> set[str]:
 
 @cache
 def reach(function: str) -> dict[str, tuple[str, ...]]:
-    return graph().reach(f"rollback.handlers.{function}", steps_of(function))
+    return graph().reach(entry_point(function), steps_of(function))
 
 
 @cache
@@ -90,7 +95,7 @@ def called(function: str) -> dict[str, Call]:
 def calls_by_action(graph: CallGraph, function: str) -> dict[str, Call]:
     """Map each IAM action to a call of the function's code that needs it."""
     calls: dict[str, Call] = {}
-    for name, way in graph.reach(f"rollback.handlers.{function}", steps_of(function)).items():
+    for name, way in graph.reach(entry_point(function), steps_of(function)).items():
         body = graph.body(name, frozenset(steps_of(function)))
         needs = {action: call.site for call in body.aws for action in actions_of(call.service, call.method)}
         module, _, node = graph.functions[name]

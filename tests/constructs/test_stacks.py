@@ -12,6 +12,7 @@ from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
 from rollback.domain.settings.packed import parse_settings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import SettingsTooLarge, compact
+from rollback_constructs.settings.environment import Configuration, InvalidSettings
 from stacks.assembly import project_context, synthesise
 
 ROLE = "arn:aws:iam::123456789012:role/"
@@ -54,6 +55,20 @@ def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_an_existing_service_needs_no_service_stack(existing_template: dict[str, Any]) -> None:
     assert "Fn::ImportValue" not in json.dumps(existing_template)
     assert str(EXISTING["load_balancer"]) in json.dumps(existing_template)
+
+
+def test_the_function_that_an_emergency_waits_for_has_one_whole_processor(existing_template: dict[str, Any]) -> None:
+    """Lambda gives one vCPU at 1,769 MiB (Lambda developer guide, "Configure Lambda function memory")."""
+    memory = {name.rpartition("-")[2]: f["MemorySize"] for name, f in functions(existing_template).items()}
+    assert memory == {"decide": 512, "service": 1769, "report": 512, "promote": 512}
+
+
+def test_bytecode_is_left_out_by_an_explicit_setting_alone() -> None:
+    context = project_context()
+    assert Configuration.read(context).bundle.bytecode == "compiled"
+    assert Configuration.read({**context, "rollback:bundle_bytecode": "none"}).bundle.bytecode == "none"
+    with pytest.raises(InvalidSettings, match=r"bundle\.bytecode is 'no'; allowed is 'compiled' or 'none'"):
+        Configuration.read({**context, "rollback:bundle_bytecode": "no"})
 
 
 def test_every_target_group_has_an_alarm(existing_template: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from support.builders import SERVICE
 from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import ServiceSettings, Settings
+from rollback.drivers.all import ALL_DRIVERS
 from rollback.ports.all_ports import AllPorts
 
 WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
@@ -29,6 +30,7 @@ def real_ports(
             "topic_arn": topic,
             "critical_topic_arn": topic,
             "session": boto3.Session(),
+            "drivers": ALL_DRIVERS,
             **names,
         },
     )

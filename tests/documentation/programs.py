@@ -167,7 +167,8 @@ def _judge_cdk(arguments: tuple[str, ...]) -> Iterator[str]:
 def _judge_context(word: str) -> Iterator[str]:
     key, _, value = word.partition("=")
     known = {"image_tag", "environments", "application", "rollback:overrides", "rollback:environments",
-             "rollback:bundle_platform", "rollback:bundle_python", "rollback:clock_scale"}  # fmt: skip
+             "rollback:bundle_platform", "rollback:bundle_python", "rollback:bundle_bytecode",
+             "rollback:clock_scale"}  # fmt: skip
     if key not in known:
         yield f"context {key} is read by nothing; known are {', '.join(sorted(known))}"
     if key == "rollback:overrides":

@@ -20,6 +20,7 @@ _PACKAGE, _BOOTSTRAP, _ALL_PORTS = "rollback", "rollback.bootstrap", "rollback.p
 _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_PORTS = f"{_BOOTSTRAP}.make_ports"
+_DRIVERS = "rollback.drivers"  # `make_ports` calls `drivers.http`, which is `rollback.drivers.http.make_http`
 _MAKE_CLIENT = frozenset({"boto3.client", "rollback_cli.shell.aws_session.make_client"})
 _CHANNEL, _CHANNELS = "rollback.delivery.channel.DeliveryChannel", "rollback.delivery.channels"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
@@ -94,7 +95,8 @@ class CallGraph:
         waiting = deque([entry])
         while waiting:
             name = waiting.popleft()
-            for callee in sorted(self.body(name, entry_steps).callees | self._constructors(name)):
+            callees = {called for called in self.body(name, entry_steps).callees if not self._is_driver(called)}
+            for callee in sorted(callees | self._constructors(name)):
                 if callee not in ways and callee in self.functions and callee not in left_out:
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
@@ -270,6 +272,8 @@ class CallGraph:
         classes: set[str] = set()
         local = dict(_assignments(self.functions[_MAKE_PORTS][2]))
         for part in ast.walk(node):
+            if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "drivers":
+                classes |= self._made_by_driver(part.attr)
             if not isinstance(part, ast.Name) or part.id in visited:
                 continue
             target = self.symbols[_BOOTSTRAP].get(part.id, "")
@@ -281,8 +285,21 @@ class CallGraph:
                 classes |= self._made_in(local[part.id], visited | {part.id})
         return classes
 
+    def _made_by_driver(self, port: str) -> set[str]:
+        """Collect the classes of `rollback.adapters` that the driver of a port makes."""
+        module, _, node = self.functions[f"{_DRIVERS}.{port}.make_{port}"]
+        made = (self.symbols[module].get(part.id, "") for part in ast.walk(node) if isinstance(part, ast.Name))
+        return {name for name in made if name.startswith(f"{_PACKAGE}.adapters.") and name in self.classes}
+
+    def _is_driver(self, name: str) -> bool:
+        """Whether a function makes a port for `make_ports`, which calls it at the first use of the port."""
+        return name in self.functions and name.startswith(f"{_DRIVERS}.")
+
     def _constructors(self, name: str) -> set[str]:
-        """Name the functions of `bootstrap` that make a method's class, which may get functions to call."""
+        """Name the functions of `bootstrap` and the drivers that make a method's class.
+
+        The class may get functions to call.
+        """
         owner = self.functions[name][1] if name in self.functions else None
         return set(self._factory_functions.get(owner or "", ()))
 
@@ -290,7 +307,7 @@ class CallGraph:
     def _factory_functions(self) -> dict[str, set[str]]:
         factories: dict[str, set[str]] = {}
         for name, (module, _, node) in self.functions.items():
-            if module == _BOOTSTRAP and name != _MAKE_PORTS:
+            if (module == _BOOTSTRAP and name != _MAKE_PORTS) or self._is_driver(name):
                 for part in ast.walk(node):
                     construction = (
                         self.symbols[module].get(part.func.id, "")

@@ -14,6 +14,7 @@ from rollback.adapters.aws.database_checks import CHECK_DATABASE
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RollbackError, Throttled
 from rollback.names import INVALID_INPUT, SCHEDULER
 from rollback.ports.all_ports import AllPorts
+from rollback.workflow.step_runner import StepRunner
 from rollback_constructs.workflow import transient_retries
 
 for _where in ("resources.database.errors", "adapters.neon.http"):  # so that their errors are among the subclasses
@@ -34,8 +35,8 @@ def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> E
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(handlers, "run_step", fail)
-    monkeypatch.setattr(handlers, "_ports", lambda: cast("AllPorts", None))
+    monkeypatch.setattr(StepRunner, "run", fail)
+    monkeypatch.setattr("rollback.functions.database._ports", lambda: cast("AllPorts", None))
     with pytest.raises(RollbackError) as error_info:
         handlers.database({"step": "database", "cursor": {"rollback_id": "a-b-c"}}, None)
     return error_info.value
@@ -59,7 +60,7 @@ def test_step_functions_does_not_retry_an_invalid_request(monkeypatch: pytest.Mo
 
 def test_the_database_function_returns_checks_for_a_function_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = DatabaseSimulation()
-    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    monkeypatch.setattr("rollback.functions.database._ports", lambda: simulation.ports)
     question = {"service": "express-api", "fingerprint": "0" * 64, "branch_id": BRANCH}
     answer = handlers.database({"step": CHECK_DATABASE, "question": question}, None)
     verdicts = {check["name"]: check["verdict"] for check in answer["checks"]}
@@ -72,7 +73,8 @@ def start_by_step_functions(
     """Invoke the function of an entrance as the state machine does, for a running execution."""
     execution = execution_arn("typo")
     simulation.workflow.running.add(execution)
-    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    for function in ("decide", "service", "report"):
+        monkeypatch.setattr(f"rollback.functions.{function}._ports", lambda: simulation.ports)
     event = {"step": step, "input": given, "execution": execution, "started_at": NOW.isoformat()}
     return (handlers.decide if step == "admit" else handlers.service)(event, None)
 

@@ -51,7 +51,7 @@ def run(program: str) -> None:
 @pytest.mark.parametrize("function", LATE_IMPORTS)
 def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_database(function: str) -> None:
     late_imports = "".join(f"import rollback.{module}\n" for module in LATE_IMPORTS[function])
-    make = f"from rollback.handlers import {function}, _ports\nports = _ports()\n"
+    make = f"from rollback.handlers import {function}\nports = sys.modules['rollback.functions.{function}']._ports()\n"
     run(f"{late_imports}{make}assert ports.settings.database is not None\n{WITHOUT_DRIVERS}")
 
 
@@ -60,13 +60,14 @@ def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
         "try:\n    ports.neon.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
     )
     run(
-        "from rollback.handlers import _ports\nfrom rollback.errors import ExternalServiceError\nports = _ports()\n"
+        "from rollback.functions.report import _ports\n"
+        "from rollback.errors import ExternalServiceError\nports = _ports()\n"
         f"{call_neon}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
     )
 
 
 def test_a_query_loads_psycopg() -> None:
-    run("from rollback.handlers import _ports\n_ports().sql.head\nassert 'psycopg' in sys.modules\n")
+    run("from rollback.functions.database import _ports\n_ports().sql.head\nassert 'psycopg' in sys.modules\n")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_query_loads_psycopg() -> None:
             {"adapters/http.py", "adapters/neon/http.py", "adapters/github/http.py", "adapters/webhooks.py"},
         ),
         ("cryptography", {"adapters/github/credentials.py"}),
-        ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
+        ("rollback.adapters.postgres.sql", {"drivers/sql.py"}),
     ],
 )
 def test_only_the_adapters_of_a_port_import_its_driver(module: str, importers: set[str]) -> None:

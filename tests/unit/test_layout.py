@@ -115,7 +115,12 @@ LOCAL_CLOUD = [
     "local_cloud.deployment",
 ]
 ORDERS = {"lambdas": (ROLLBACK, ADAPTERS), "local": (LOCAL_CLOUD,)}
-COMPOSITION_ROOTS = {"rollback.bootstrap", "rollback.handlers"}
+COMPOSITION_ROOTS = {
+    "rollback.bootstrap",
+    "rollback.handlers",
+    *(f"rollback.functions.{path.stem}" for path in (ROOT / "lambdas/rollback/functions").glob("*.py")),
+    *(f"rollback.drivers.{path.stem}" for path in (ROOT / "lambdas/rollback/drivers").glob("*.py")),
+}
 
 # Modules that decide: values in, values out, no I/O, no clock. The list is complete. A pattern names a package, a file,
 # or a name that only such files bear. The ports and their adapters aren't judged.

@@ -76,7 +76,13 @@ class FunctionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    memory_mib: int = Field(default=512, ge=256, le=10240, description="memory of each function")
+    memory_mib: int = Field(default=512, ge=256, le=10240, description="memory of each function but `service`")
+    service_memory_mib: int = Field(
+        default=1769,
+        ge=256,
+        le=10240,
+        description="memory of the function `service`, which an emergency waits for; 1,769 MiB bring one whole vCPU",
+    )
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(
         default=90, description="days that the functions' logs are kept"
     )
@@ -89,6 +95,10 @@ class FunctionSettings(BaseModel):
         default=None, description="place of the functions that probe a service behind a private load balancer"
     )
     reserved_concurrency: ReservedConcurrency = ReservedConcurrency()
+
+    def memory_of(self, function: str) -> int:
+        """Return the memory of a function in MiB, by its name (decision 53)."""
+        return self.service_memory_mib if function == "service" else self.memory_mib
 
     @model_validator(mode="before")
     @classmethod

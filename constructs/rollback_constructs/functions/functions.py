@@ -1,4 +1,4 @@
-"""The Lambda functions: one code asset for all, and one role each, by blast radius."""
+"""The Lambda functions: one code asset and one role each, by blast radius."""
 
 import math
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class Functions(Construct):
             shared,
         )
         github = settings.github
-        self._code = code_asset(bundle, signs=github is not None and github.app is not None)
+        self._signs = github is not None and github.app is not None
         table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
         events_put = access.events_put(event_source(settings.application))
         read_grants = [access.ledger(table), access.ecs_read(), access.tasks_read()]
@@ -282,10 +282,10 @@ class Functions(Construct):
             name.title(),
             function_name=full_name,
             handler=f"rollback.handlers.{name}",
-            code=self._code,
+            code=code_asset(self, self._bundle, name, signs=self._signs),
             runtime=self._bundle.runtime,
             architecture=self._bundle.architecture,
-            memory_size=self._function_settings.memory_mib,
+            memory_size=self._function_settings.memory_of(name),
             timeout=Duration.seconds(seconds),
             role=role,
             log_group=log_group,

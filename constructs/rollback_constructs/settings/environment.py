@@ -65,9 +65,10 @@ ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stack
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
+_BYTECODE = "rollback:bundle_bytecode"
 _CLOCK_SCALE = "rollback:clock_scale"  # how much faster alarms are evaluated; only the embedded cloud has one
 _IMAGE_TAG = "image_tag"
-CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON, _CLOCK_SCALE)
+CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON, _BYTECODE, _CLOCK_SCALE)
 
 
 class InvalidSettings(ValueError):
@@ -340,7 +341,11 @@ class Configuration(_Strict):
             selected_environments = {
                 name: _with_image_tag(environment, str(tag)) for name, environment in selected_environments.items()
             }
-        bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
+        bundle = {
+            "platform": context.get(_PLATFORM),
+            "python": context.get(_PYTHON),
+            "bytecode": context.get(_BYTECODE),
+        }
         clock_scale = _clock_scale(context)
         problems: list[str] = []
         for name, environment in selected_environments.items():

@@ -5,7 +5,8 @@ Only the Lambda functions observe their ports. Direct mode and the other command
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -13,7 +14,6 @@ from rollback.domain.rollback import Rollback
 from rollback.effects import MARK, Access
 from rollback.observability.log import InvocationLog
 from rollback.observability.safe_arguments import safe_arguments
-from rollback.observability.traces import trace_call
 from rollback.ports.all_ports import AllPorts, OptionalPorts
 
 # A metric is a line of its own, and the clock answers without a call.
@@ -21,24 +21,44 @@ _NOT_OBSERVED = frozenset({"settings", "clock", "metrics", "neon_of", "account_a
 _DOCUMENT_CHANGES = frozenset({"create", "save", "reopen"})  # the line about the decision tells of these changes
 
 Ports = TypeVar("Ports", AllPorts, OptionalPorts)
+Trace = Callable[[str], AbstractContextManager[None]]
 
 
-def observe_ports(ports: AllPorts, log: InvocationLog) -> AllPorts:
-    """Return the same ports, each call of which is traced, and each change logged."""
+def observe_ports(ports: AllPorts, log: InvocationLog, trace: Trace | None = None) -> AllPorts:
+    """Return the same ports, each call of which is traced, and each change logged.
+
+    Args:
+        ports: the adapters.
+        log: the function's log.
+        trace: opens a subsegment around a call, by its name (`observability.traces`); None: no call is traced.
+    """
+    observer = _Observer(log, trace if trace is not None else _no_trace)
     neon_of, emergency_ports, readiness_ports = ports.neon_of, ports.emergency_ports, ports.readiness_ports
     neon_protocol = AllPorts.__annotations__["neon"]
     return replace(
-        _observe_fields(ports, log),
-        neon_of=(lambda settings: _ObservedPort(neon_of(settings), neon_protocol, "neon", log)) if neon_of else None,
-        emergency_ports=(lambda: _observe_fields(emergency_ports(), log)) if emergency_ports else None,
-        readiness_ports=(lambda: _observe_fields(readiness_ports(), log)) if readiness_ports else None,
+        _observe_fields(ports, observer),
+        neon_of=(lambda settings: _ObservedPort(neon_of(settings), neon_protocol, "neon", observer))
+        if neon_of
+        else None,
+        emergency_ports=(lambda: _observe_fields(emergency_ports(), observer)) if emergency_ports else None,
+        readiness_ports=(lambda: _observe_fields(readiness_ports(), observer)) if readiness_ports else None,
     )
 
 
-def _observe_fields(ports: Ports, log: InvocationLog) -> Ports:
+@dataclass(frozen=True)
+class _Observer:
+    log: InvocationLog
+    trace: Trace
+
+
+def _no_trace(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def _observe_fields(ports: Ports, observer: _Observer) -> Ports:
     protocols = type(ports).__annotations__
     observed: dict[str, Any] = {
-        port.name: _ObservedPort(getattr(ports, port.name), protocols[port.name], port.name, log)
+        port.name: _ObservedPort(getattr(ports, port.name), protocols[port.name], port.name, observer)
         for port in fields(ports)
         if port.name not in _NOT_OBSERVED and isinstance(protocols[port.name], type)
     }
@@ -48,8 +68,8 @@ def _observe_fields(ports: Ports, log: InvocationLog) -> Ports:
 class _ObservedPort:
     """Proxy of a port. Attributes that the protocol does not mark are the port's own."""
 
-    def __init__(self, port: object, protocol: type, name: str, log: InvocationLog) -> None:
-        self._port, self._protocol, self._name, self._log = port, protocol, name, log
+    def __init__(self, port: object, protocol: type, name: str, observer: _Observer) -> None:
+        self._port, self._protocol, self._name, self._observer = port, protocol, name, observer
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
@@ -64,13 +84,13 @@ class _ObservedPort:
     def _observe(
         self, method: Callable[..., Any], name: str, parameters: tuple[str, ...], *, is_change: bool
     ) -> Callable[..., Any]:
-        call, log = f"{self._name}.{name}", self._log
+        call, log, trace = f"{self._name}.{name}", self._observer.log, self._observer.trace
 
         @wraps(method)
         def observed_call(*positional: Any, **keywords: Any) -> Any:
             began_at, failure = time.monotonic(), ""
             try:
-                with trace_call(call):
+                with trace(call):
                     answer = method(*positional, **keywords)
             except Exception as error:
                 failure = type(error).__name__

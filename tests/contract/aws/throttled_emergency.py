@@ -25,12 +25,12 @@ from support.builders import image, release
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecs import tasks as ecs_tasks
 from local_cloud.ecs.rollouts import rollouts
-from rollback import handlers
 from rollback.bootstrap import make_ports
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
+from rollback.functions.service import handle as invoke_service
 from rollback.names import outage_alarm
 from rollback.ports.all_ports import AllPorts
 from rollback.promotion.readiness import prepare_standing_plan
@@ -135,7 +135,7 @@ class EmergencyRunner:
         ports = replace(self._ports(name, session), clock=clock)
         try:
             with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(handlers, "_ports", lambda: ports)
+                patched.setattr("rollback.functions.service._ports", lambda: ports)
                 patched.setattr(botocore.endpoint, "time", _Time(clock))
                 course = _Execution(ports, clock, throttle.lot, _alarm_event(self._alarm(name), clock.now())).until(
                     lambda: self._runs(name) == target
@@ -255,7 +255,7 @@ class _Execution:
 
     def _invoke(self) -> tuple[dict[str, Any] | None, Exception | None]:
         try:
-            return handlers.service(self._payload, None), None
+            return invoke_service(self._payload, None), None
         except Exception as error:  # noqa: BLE001 - as Lambda does: whatever it is, its class is the error's name
             return None, error
 

@@ -15,7 +15,7 @@ from rollback.domain.database.data_loss_analysis import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
-from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons
+from rollback.workflow.resumed_comparisons import resume_abandoned_comparisons
 from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor, cursor_of, run_step
 

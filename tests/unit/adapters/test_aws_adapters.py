@@ -285,7 +285,8 @@ service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
 os.environ.update(ROLLBACK_SETTINGS='{"application": "a", "environment": "e", "services": [%s]}' % service,
                   LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t", CRITICAL_TOPIC_ARN="arn:t")
 from rollback.bootstrap import ports_from_environment
-ports = ports_from_environment()
+from rollback.drivers.all import ALL_DRIVERS
+ports = ports_from_environment(ALL_DRIVERS)
 assert "httpx" not in sys.modules
 assert "botocore.client" not in sys.modules or not ports.services._reader._made
 ports.http.get("http://[", 1)

@@ -32,7 +32,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> AllPorts:
     chat = ChatSettings(webhook=ChatWebhook(kind=WebhookKind.GENERIC, url_secret_arn=URL_ARN))
     made = make_ports(settings=SETTINGS.model_copy(update={"chat": chat}), secrets=secrets)
     made.ledger.create(ENDED)
-    monkeypatch.setattr(handlers, "_ports", lambda: made)
+    monkeypatch.setattr("rollback.functions.report._ports", lambda: made)
     return made
 
 

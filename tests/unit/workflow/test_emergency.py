@@ -75,7 +75,7 @@ def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
 def test_the_service_function_imports_neither_httpx_nor_psycopg() -> None:
     program = """
 import sys
-import rollback.handlers, rollback.bootstrap, rollback.planning.emergency, rollback.service.reconciler
+import rollback.functions.service, rollback.bootstrap, rollback.planning.emergency, rollback.service.reconciler
 import rollback.adapters.aws.ecs.client
 assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
 """

@@ -13,8 +13,8 @@ from rollback.leases.hold import holds_lease
 from rollback.leases.holder import find_rollback, successor_of
 from rollback.ports.all_ports import AllPorts
 from rollback.text import paragraph
+from rollback.workflow.report_steps import REPORT_RUNNER
 from rollback.workflow.route import Step
-from rollback.workflow.runner import run_step
 
 
 def conclude_execution(
@@ -102,7 +102,7 @@ def end_overdue_gate(rollback: Rollback, ports: AllPorts) -> Iterator[str]:
     is_ended = decision is not None and decision.kind is not DecisionKind.APPROVED
     if (decision is None and is_late) or is_ended:
         with suppress(Conflict):  # the execution ends the gate at the same time
-            cursor = run_step(rollback.id, Step.APPROVE, ports)
+            cursor = REPORT_RUNNER.run(rollback.id, Step.APPROVE, ports)
             yield f"{rollback.id}: its gate is over, {cursor.next}"
 
 
@@ -134,7 +134,7 @@ def conclude_abandoned(
             rollback = ports.ledger.save(rollback.evolve(abandoned_at=ports.clock.now()))
         if rollback.outcome is None:
             rollback = _end(rollback, reason, ports, recheck=recheck, by_operator=by_operator)
-        cursor = run_step(rollback.id, Step.CONCLUDE, ports)
+        cursor = REPORT_RUNNER.run(rollback.id, Step.CONCLUDE, ports)
     except Conflict:
         return f"{rollback.id} is being concluded by another process"
     return f"{rollback.id}: {cursor.next}"

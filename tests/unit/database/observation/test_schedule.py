@@ -304,7 +304,7 @@ def test_a_database_changed_by_a_rollback_is_observed_at_once() -> None:
 @pytest.fixture
 def simulation(monkeypatch: pytest.MonkeyPatch) -> MigrationSimulation:
     simulation = simulation_with_deployment_in_flight()
-    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    monkeypatch.setattr("rollback.functions.database._ports", lambda: simulation.ports)
     return simulation
 
 

@@ -83,7 +83,7 @@ def page_about_internal_failure(monkeypatch: pytest.MonkeyPatch, *, by: str) -> 
     """Return the page about a plan that fails because of a defect in our code."""
     simulation = start_simulation()
     rollback = simulation.admit(alarm_event())
-    monkeypatch.setattr(handlers, "_ports", lambda: simulation.ports)
+    monkeypatch.setattr("rollback.functions.report._ports", lambda: simulation.ports)
     cause = lambda_cause("KeyError", "'before'")
     if by == "catch":
         cursor = {"rollback_id": rollback.id, "error": {"Error": "KeyError", "Cause": cause}}
