@@ -92,7 +92,7 @@ def test_a_repository_that_may_be_read_and_not_tagged_does_not_hinder_the_promot
     def refuse(*_: Any) -> None:
         raise access_denied_error("PutImage")
 
-    simulation.images.add_tag = refuse  # type: ignore[method-assign]
+    simulation.images.add_tag = refuse  # type: ignore[method-assign, assignment]
     protect_images(v1, simulation.ports)
     assert check_of(simulation).verdict is Verdict.WARN
 
@@ -104,6 +104,6 @@ def test_an_image_that_ecr_does_not_have_is_not_promoted() -> None:
     def refuse(*_: Any) -> None:
         raise CallRefused("ECR does not have it", action="ecr:BatchGetImage", kind=RefusalKind.NOT_FOUND)
 
-    simulation.images.add_tag = refuse  # type: ignore[method-assign]
+    simulation.images.add_tag = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(CallRefused, match="does not have"):
         protect_images(v1, simulation.ports)

@@ -220,7 +220,7 @@ def test_tasks_that_can_not_be_listed_are_no_evidence() -> None:
     def refuse(_: Any) -> Any:
         raise access_denied_error("ListTasks")
 
-    simulation.services.service_tasks = refuse  # type: ignore[method-assign]
+    simulation.services.service_tasks = refuse  # type: ignore[method-assign, assignment]
     rollback = simulation.run_alarm_rollback(DEGRADED)
     assert rollback.outcome is Outcome.FAILED
     check = check_of(rollback)
