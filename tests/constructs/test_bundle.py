@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from static_analysis.call_graph import CallGraph
 
-from rollback_constructs.functions.build_cache import PROJECT
 from rollback_constructs.functions.bundling import AWS_SERVICES, BundleSettings, bundle
+from rollback_constructs.functions.sources import PROJECT
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SDK = {"boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six.py"}

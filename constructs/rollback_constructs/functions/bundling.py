@@ -14,9 +14,9 @@ from aws_cdk import aws_lambda as lambda_
 from pydantic import BaseModel, ConfigDict, Field
 from uv import find_uv_bin
 
-from rollback_constructs.functions.build_cache import PROJECT, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import file_contents, get_or_build
+from rollback_constructs.functions.sources import LAMBDAS
 
-LAMBDAS = PROJECT / "lambdas"
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 # The SDK's models of all AWS services take 28 MB; `tests/constructs/test_bundle.py` derives these from the call graph.
 AWS_SERVICES = frozenset(
