@@ -9,9 +9,8 @@ from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
 from cdk_nag import AwsSolutionsChecks
 
-from rollback_constructs.attachment import Attachment
+from rollback_constructs.attachment import to_attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
-from rollback_constructs.settings.service import Service
 from stacks.rollback_stack import RollbackStack
 from stacks.service_stack import ServiceStack
 
@@ -69,7 +68,7 @@ def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, 
 def _add_stacks(app: App, configuration: Configuration, name: str, settings: Environment) -> None:
     env = CdkEnvironment(account=settings.account, region=settings.region)
     service_stack, rollback_stack = stack_names(configuration.application, name)
-    attachments = {service.name: _to_attachment(service) for service in settings.services if service.existing}
+    attachments = {service.name: to_attachment(service) for service in settings.services if service.existing}
     for service in settings.created_services:
         service_resources = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
         attachments[service.name] = service_resources.attachment
@@ -84,20 +83,4 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         attachments=in_order,
         bundle=configuration.bundle,
         env=env,
-    )
-
-
-def _to_attachment(service: Service) -> Attachment:
-    if service.existing is None:
-        raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
-    shared = {
-        "load_balancer_shared": service.shares_balancer,
-        "error_log_pattern": service.error_log_pattern,
-        "environment_file_buckets": service.environment_file_buckets,
-    }
-    return Attachment(
-        name=service.name,
-        cluster=service.cluster,
-        ecs_service=service.ecs_service,
-        **{**dict(service.existing), **shared},
     )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The imports inside functions take a second together. `find_deployment` asks AWS before it needs them: an operator
 # without credentials or with a typo gets the answer at once.
 
+_GUARD_PREFIX = "Rollback"  # first part of the names of a RollbackGuard's outputs
+
 
 @dataclass(frozen=True)
 class DeployedStack:
@@ -206,7 +208,7 @@ def _account_in(arn: str) -> str:
 
 
 def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
-    """Parse the outputs of a rollback stack.
+    """Parse the outputs of a rollback stack, or those of a `RollbackGuard` in the stack of an importing app.
 
     Raises:
         InvalidRequest: an output is missing, or its settings can't be read: the stack is of another version.
@@ -216,15 +218,16 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     from rollback.domain.settings.environment import Settings  # noqa: PLC0415
     from rollback.errors import InvalidRequest  # noqa: PLC0415
 
+    prefix = _GUARD_PREFIX if f"{_GUARD_PREFIX}Settings" in outputs else ""
     try:
         return DeployedStack(
-            settings=Settings.model_validate_json(outputs["Settings"]),
-            ledger_table=outputs["LedgerTable"],
-            topic_arn=outputs["TopicArn"],
-            critical_topic_arn=outputs["CriticalTopicArn"],
-            workflow_arn=outputs["WorkflowArn"],
-            approve_function=outputs.get("ApproveFunctionName"),
-            report_bucket=outputs.get("ReportBucket"),
+            settings=Settings.model_validate_json(outputs[f"{prefix}Settings"]),
+            ledger_table=outputs[f"{prefix}LedgerTable"],
+            topic_arn=outputs[f"{prefix}TopicArn"],
+            critical_topic_arn=outputs[f"{prefix}CriticalTopicArn"],
+            workflow_arn=outputs[f"{prefix}WorkflowArn"],
+            approve_function=outputs.get(f"{prefix}ApproveFunctionName"),
+            report_bucket=outputs.get(f"{prefix}ReportBucket"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rollback_constructs.settings.service import Service
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -30,3 +32,24 @@ class Attachment:
     load_balancer_shared: bool = False
     error_log_pattern: str | None = None
     environment_file_buckets: tuple[str, ...] = ()
+
+
+def to_attachment(service: Service) -> Attachment:
+    """Return the description of a service whose settings have `existing`.
+
+    Raises:
+        ValueError: a stack creates the service, and describes it itself.
+    """
+    if service.existing is None:
+        raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
+    shared = {
+        "load_balancer_shared": service.shares_balancer,
+        "error_log_pattern": service.error_log_pattern,
+        "environment_file_buckets": service.environment_file_buckets,
+    }
+    return Attachment(
+        name=service.name,
+        cluster=service.cluster,
+        ecs_service=service.ecs_service,
+        **{**dict(service.existing), **shared},
+    )

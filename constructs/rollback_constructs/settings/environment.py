@@ -58,7 +58,7 @@ Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
 _MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
-_ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
+ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
@@ -271,7 +271,7 @@ class Configuration(_Strict):
     """The whole context, validated."""
 
     application: Application
-    environments: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], Environment]
+    environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_NAME)], Environment]
     bundle: BundleSettings
 
     @model_validator(mode="after")
