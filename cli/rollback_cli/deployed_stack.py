@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rollback_cli.saved_outputs import load_outputs, save_outputs
 from rollback_cli.shell import names_cache
 from rollback_cli.shell.aws_session import AwsSession, make_client
+from rollback_cli.shell.common_options import common_options
 
 if TYPE_CHECKING:
     import boto3
@@ -88,9 +89,9 @@ class _NullMetrics:
 
 
 def stack_name(environment: str) -> str:
-    """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
+    """Return the name in the option `--stack` or in the variable ROLLBACK_STACK, or `MacroAi<Env>RollbackStack`."""
     stem = environment.title().replace("-", "")  # as `rollback_constructs.settings.environment.stack_names` makes it
-    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
+    return common_options.stack or os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
 
 
 def find_deployment(environment: str) -> DeployedStack:
