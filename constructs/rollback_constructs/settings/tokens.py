@@ -21,7 +21,7 @@ _UNKNOWN_ACCOUNT, _UNKNOWN_REGION, _UNKNOWN_PARTITION = "123456789012", "us-east
 _FIRST_NUMBER = 0xCD_00_00_00_00_00_00_00
 _ARN_FORMS = (
     (re.compile(r"role_arns?$"), "arn:{partition}:iam::{account}:role/{name}"),
-    (re.compile(r"secret_arns?$"), "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}"),
+    (re.compile(r"secret_arns?$"), "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-AbCdEf"),
     (re.compile(r"^keys\."), "arn:{partition}:kms:{region}:{account}:key/{name}"),
 )
 

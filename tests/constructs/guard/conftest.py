@@ -1,5 +1,6 @@
 """Apps that import the construct; the Node of the venv comes first in PATH (`tests/constructs/conftest.py`)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,11 @@ ATTRIBUTES: dict[str, Any] = {
 }
 
 
-def make_app(**context: Any) -> App:
-    return App(context={"aws:cdk:bundling-stacks": [], **context}, analytics_reporting=False, tree_metadata=False)
+def make_app(outdir: Path | None = None) -> App:
+    """Make an app that bundles no code; None: the CDK makes a temporary folder."""
+    context: dict[str, Any] = {"aws:cdk:bundling-stacks": []}
+    folder = str(outdir) if outdir is not None else None
+    return App(outdir=folder, context=context, analytics_reporting=False, tree_metadata=False)
 
 
 class Shop:
