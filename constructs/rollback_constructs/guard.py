@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any, Unpack
 
 import jsii
@@ -338,7 +339,7 @@ class RollbackGuard(Construct):
         except InvalidSettings as error:
             lines = str(error).split("\n  ")[1:] or [str(error)]
             wrong = [self._translate(stand_ins.describe(line), key) for line in lines]
-            raise self._invalid([*problems, *wrong]) from None
+            raise self._invalid([*problems, *self._without_echoes(wrong)]) from None
         if problems:
             raise self._invalid(problems)
         return configuration
@@ -360,6 +361,15 @@ class RollbackGuard(Construct):
         why = hints.get(missing["setting"])
         return f"{missing['path']} is missing; {why}" if why is not None else f"{missing['path']} is missing"
 
+    def _without_echoes(self, lines: Sequence[str]) -> list[str]:
+        """Drop the line about a name that is only the container's, if the container has a line of its own."""
+        echoes: set[str] = set()
+        for position, service in enumerate(self._services):
+            path, container = _prop_path(position), service.settings.get("container")
+            if any(line.startswith(f"{path}container is ") for line in lines):
+                echoes.add(f"{path}name is {container!r};")
+        return [line for line in lines if not line.startswith(tuple(echoes))]
+
     def _invalid(self, lines: Iterable[str]) -> InvalidSettings:
         unique = dict.fromkeys(lines)
         return InvalidSettings("\n  ".join([f"the properties of RollbackGuard {self.node.path} are wrong:", *unique]))
@@ -380,14 +390,13 @@ class RollbackGuard(Construct):
         granted = [
             iam.Grant.add_to_principal(
                 grantee=grantee,
-                scope=self,
                 actions=statement.actions,
                 resource_arns=statement.resources,
                 conditions=statement.conditions or None,
             )
             for statement in statements
         ]
-        return granted[0].combine(*granted[1:]) if len(granted) > 1 else granted[0]
+        return reduce(lambda all_before, grant: all_before.combine(grant), granted)
 
 
 def _prop_path(position: int) -> str:

@@ -124,11 +124,11 @@ class RollbackService:
             **props: `container`, `execution_roles`, `log_group`, `repository` and, behind a load balancer,
                 `load_balancer` and `target_groups` have no default here.
         """
-        settings = {
-            "cluster": cluster if isinstance(cluster, str) else cluster.cluster_name,
-            "ecs_service": ecs_service if isinstance(ecs_service, str) else ecs_service.service_name,
-            **_to_settings(props),
-        }
+        cluster_name = cluster if isinstance(cluster, str) else cluster.cluster_name
+        service_name = ecs_service if isinstance(ecs_service, str) else ecs_service.service_name
+        if Token.is_unresolved(cluster_name) and not Token.is_unresolved(service_name):
+            service_name = service_name.rpartition("/")[2]  # the cluster in an ARN can't be compared with a token
+        settings = {"cluster": cluster_name, "ecs_service": service_name, **_to_settings(props)}
         return cls(_nest(settings))
 
     def target_groups_now(self) -> int:

@@ -39,8 +39,8 @@ def problems(stack: Stack, **props: Any) -> list[str]:
         ({"of": {"base_url": "shop.example"}}, ["base_url is 'shop.example'; allowed is https://<host>"]),
         ({"of": {"endpoint": []}}, ["endpoint is not a setting; did you mean endpoints?"]),
         (
-            {"of": {"cluster": "arn:aws:ecs:eu-central-1:123456789012:cluster/shop"}},
-            ["ecs_service is an ECS service in region eu-west-1; cluster is in eu-central-1"],
+            {"of": {"repository": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/api"}},
+            ["repository is an ECR repository in region eu-central-1; ecs_service is in eu-west-1"],
         ),
         (
             {"policy": {"bake_minutes": -1}, "ledger": {"retain": "no"}, "of": {"container": "a b"}},
