@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 def variables() -> Iterator[dict[str, str]]:
     """Environment variables of a client of the cloud that has the example."""
     with Process([sys.executable, str(Path(__file__).with_name("guard_process.py"))]) as process:
-        started: dict[str, str] = json.loads(process.line_with('"AWS_ENDPOINT_URL"'))
+        started: dict[str, str] = json.loads(process.line_with('"AWS_ENDPOINT_URL"', seconds=900))
         yield started
 
 
