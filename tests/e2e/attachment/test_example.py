@@ -30,26 +30,32 @@ def test_the_example_is_short() -> None:
     assert len((EXAMPLE / "app.py").read_text().splitlines()) <= 40
 
 
+def _ship(live: DeployedEnvironment, version: str) -> set[str]:
+    """Deploy a version that was pushed, as a pipeline does; wait until it alone runs and the ledger knows it."""
+    digests = {live.digest_of(version)}
+    live.ship(version, desired_count=2)
+    wait_for(lambda: live.is_settled() and live.running_digests() == digests)
+    wait_for(lambda: live.find_release(version))
+    return digests
+
+
 def test_a_bad_release_of_the_example_is_rolled_back(variables: dict[str, str]) -> None:
     with pointed_at(variables):
         live = DeployedEnvironment()
-        wait_for(live.is_settled)
-        good = wait_for(lambda: live.find_release(FIRST_VERSION))
-        good_digests = live.running_digests()
+        good_digests = _ship(live, FIRST_VERSION)
         live.promote(FIRST_VERSION)
         live.push("v1.1.0", dict(HEALTHY))
-        live.ship("v1.1.0")
-        wait_for(lambda: live.is_settled() and live.running_digests() == {live.digest_of("v1.1.0")})
-        wait_for(lambda: live.find_release("v1.1.0"))
+        _ship(live, "v1.1.0")
 
         live.turn_alarm("ALARM")
 
         rollback = live.wait_until_concluded(lambda r: r.trigger == "alarm")
         assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
         assert live.running_digests() == good_digests
-        assert live.find_release(FIRST_VERSION) is not None
-        assert next(r for r in live.releases() if r.version == "v1.1.0").state is ReleaseState.QUARANTINED
-        assert good.version == FIRST_VERSION
+        assert {r.version: r.state for r in live.releases()} == {
+            FIRST_VERSION: ReleaseState.PROMOTED,
+            "v1.1.0": ReleaseState.QUARANTINED,
+        }
 
     without_stack = {name: value for name, value in variables.items() if name != "ROLLBACK_STACK"}
     for words, client in (((), variables), (("--stack", STACK), without_stack)):
