@@ -105,6 +105,12 @@ def test_a_second_guard_in_a_stack_is_refused(shop: Shop) -> None:
     assert lines == ["Shop has another RollbackGuard; allowed is one in a stack"]
 
 
+def test_a_service_that_is_given_twice_is_refused(shop: Shop) -> None:
+    again = RollbackService.from_service(shop.service, name="again")
+    lines = problems(shop.stack, service=shop.service, more_services=[again])
+    assert any("are the same ECS service" in line and line.endswith("describe it once") for line in lines), lines
+
+
 def test_a_load_balancer_behind_the_guard_fails_the_synthesis() -> None:
     app = make_app()
     stack = Stack(app, "Late")
