@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.environment import HealthEndpoint
+from rollback_constructs.settings.service import Existing
 
 # `<account>.dkr.ecr.<region>.<suffix>/<name>:<tag>`, each part of which may be a token
 _ECR_IMAGE = re.compile(
@@ -72,8 +73,11 @@ class ServiceProps(TypedDict, total=False):
 
 _SETTING_OF_PROP = {"task_roles": "task_role_arns", "execution_roles": "execution_role_arns"}
 PROP_OF_SETTING = {setting: prop for prop, setting in _SETTING_OF_PROP.items()}
-# Settings of the section `existing` in `cdk.json`; the others are the service's own.
-_EXISTING = ("load_balancer", "target_groups", "task_role_arns", "execution_role_arns", "log_group", "repository")
+_EXISTING = tuple(Existing.model_fields)  # the section `existing` in `cdk.json`; other settings are the service's own
+# Attributes of constructs that are the value of a setting; a construct has one of them.
+_VALUES = (
+    "role_arn", "secret_arn", "key_arn", "bucket_name", "log_group_name", "repository_name", "queue_name", "alarm_name",
+)  # fmt: skip
 
 
 class RollbackService:
@@ -150,7 +154,11 @@ def to_plain(value: Any) -> Any:
         return {str(key): to_plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [to_plain(inner) for inner in value]
-    for attribute in ("role_arn", "secret_arn", "key_arn", "bucket_name", "log_group_name", "repository_name"):
+    if hasattr(value, "load_balancer_arn"):
+        return _balancer_name(value)
+    if hasattr(value, "target_group_arn"):
+        return _group_name(value)
+    for attribute in _VALUES:
         if (name := getattr(value, attribute, None)) is not None:
             return name
     raise TypeError(f"a property is {type(value).__name__}; allowed are text, numbers, models of settings, constructs")

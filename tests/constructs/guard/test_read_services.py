@@ -10,7 +10,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs.guard.conftest import BALANCER, GROUP, Shop, make_app
 
 from rollback_constructs.guard import RollbackGuard
-from rollback_constructs.guarded_service import RollbackService
+from rollback_constructs.guarded_service import RollbackService, to_plain
 
 
 def test_a_guard_in_another_stack_imports_the_services_names() -> None:
@@ -100,4 +100,5 @@ def test_the_network_load_balancer_of_a_service_is_named_as_one() -> None:
 
     assert read["load_balancer"].startswith("net/")
     assert given["load_balancer"].startswith("net/")
+    assert to_plain({"balancer": balancer})["balancer"].startswith("net/")
     assert stack.resolve(read["target_groups"]) == stack.resolve(given["target_groups"])
