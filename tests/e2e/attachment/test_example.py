@@ -48,6 +48,8 @@ def test_a_bad_release_of_the_example_is_rolled_back(variables: dict[str, str]) 
         _ship(live, "v1.1.0")
 
         live.turn_alarm("ALARM")
+        live.wait_for_rollback(lambda r: r.trigger == "alarm" and r.has_acted)
+        live.turn_alarm("OK")  # a rollback that leaves the alarm in ALARM is no success
 
         rollback = live.wait_until_concluded(lambda r: r.trigger == "alarm")
         assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
