@@ -253,7 +253,7 @@ class RollbackGuard(Construct):
         service: str | None = None,
         statistic: str = "Maximum",
         period: Duration | None = None,
-    ) -> cloudwatch.IMetric:
+    ) -> cloudwatch.Metric | cloudwatch.MathExpression:
         """Return the seconds from the event to the last good verification, or of one phase."""
         return self.metrics.recovery_seconds(
             rollback_type=rollback_type, phase=phase, service=service, statistic=statistic, period=period

@@ -166,7 +166,9 @@ def to_plain(value: Any) -> Any:
 
 def _to_settings(props: ServiceProps) -> dict[str, Any]:
     """Translate properties to settings of `cdk.json`; an unknown one stays, and the settings' own check names it."""
-    settings = {_SETTING_OF_PROP.get(name, name): value for name, value in props.items() if value is not None}
+    settings: dict[str, Any] = {
+        _SETTING_OF_PROP.get(name, name): value for name, value in props.items() if value is not None
+    }
     if "load_balancer" in settings:
         settings["load_balancer"] = _balancer_name(settings["load_balancer"])
     if "target_groups" in settings:

@@ -51,7 +51,7 @@ class RollbackMetrics:
         service: str | None = None,
         statistic: str = "Maximum",
         period: Duration | None = None,
-    ) -> cloudwatch.IMetric:
+    ) -> cloudwatch.Metric | cloudwatch.MathExpression:
         """Return the seconds of a phase of rollbacks; without a phase, of all phases together.
 
         All phases together are the sum of each phase's statistic. With `Maximum` no rollback took longer, and with a

@@ -218,7 +218,7 @@ class Guarded:
         self.guard.add_subscription(subscriptions.EmailSubscription("oncall@example.com"))
         self.guard.add_subscription(subscriptions.UrlSubscription("https://example.com/page"), critical_only=False)
         slow = self.guard.metric_recovery_seconds()
-        slow.create_alarm(self.stack, "Slow", threshold=987, evaluation_periods=1)  # type: ignore[attr-defined]
+        slow.create_alarm(self.stack, "Slow", threshold=987, evaluation_periods=1)
         self.template = template_of(self.stack)
 
 
