@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rollback_cli.saved_outputs import load_outputs, save_outputs
 from rollback_cli.shell import names_cache
 from rollback_cli.shell.aws_session import AwsSession, make_client
+from rollback_cli.shell.common_options import common_options
 
 if TYPE_CHECKING:
     import boto3
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # The imports inside functions take a second together. `find_deployment` asks AWS before it needs them: an operator
 # without credentials or with a typo gets the answer at once.
+
+_GUARD_PREFIX = "Rollback"  # first part of the names of a RollbackGuard's outputs
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,9 @@ class _NullMetrics:
 
 
 def stack_name(environment: str) -> str:
-    """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
+    """Return the name in the option `--stack` or in the variable ROLLBACK_STACK, or `MacroAi<Env>RollbackStack`."""
     stem = environment.title().replace("-", "")  # as `rollback_constructs.settings.environment.stack_names` makes it
-    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
+    return common_options.stack or os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
 
 
 def find_deployment(environment: str) -> DeployedStack:
@@ -210,7 +213,7 @@ def _account_in(arn: str) -> str:
 
 
 def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
-    """Parse the outputs of a rollback stack.
+    """Parse the outputs of a rollback stack, or those of a `RollbackGuard` in the stack of an importing app.
 
     Raises:
         InvalidRequest: an output is missing, or its settings can't be read: the stack is of another version.
@@ -220,16 +223,17 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
     from rollback.domain.settings.packed import parse_settings  # noqa: PLC0415
     from rollback.errors import InvalidRequest  # noqa: PLC0415
 
+    prefix = _GUARD_PREFIX if f"{_GUARD_PREFIX}Settings" in outputs else ""
     try:
         return DeployedStack(
-            settings=parse_settings(outputs["Settings"]),
-            ledger_table=outputs["LedgerTable"],
-            topic_arn=outputs["TopicArn"],
-            critical_topic_arn=outputs["CriticalTopicArn"],
-            workflow_arn=outputs["WorkflowArn"],
-            approve_function=outputs.get("ApproveFunctionName"),
-            report_bucket=outputs.get("ReportBucket"),
-            version=outputs.get("Version"),
+            settings=parse_settings(outputs[f"{prefix}Settings"]),
+            ledger_table=outputs[f"{prefix}LedgerTable"],
+            topic_arn=outputs[f"{prefix}TopicArn"],
+            critical_topic_arn=outputs[f"{prefix}CriticalTopicArn"],
+            workflow_arn=outputs[f"{prefix}WorkflowArn"],
+            approve_function=outputs.get(f"{prefix}ApproveFunctionName"),
+            report_bucket=outputs.get(f"{prefix}ReportBucket"),
+            version=outputs.get(f"{prefix}Version"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error

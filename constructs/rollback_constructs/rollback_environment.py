@@ -33,7 +33,8 @@ from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.limits import check_resources
 from rollback_constructs.messages.chat import Chat
 from rollback_constructs.messages.notifications import Notifications
-from rollback_constructs.pipelines.github_actions import GitHubActionsRoles, PipelineResources
+from rollback_constructs.pipelines.command_grants import CommandGrants, CommandResources
+from rollback_constructs.pipelines.github_actions import GitHubActionsRoles
 from rollback_constructs.settings.advice import find_advice
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.storage.ledger import Ledger
@@ -67,6 +68,7 @@ class RollbackEnvironment:
         ledger, notifications, functions, rollbacks, promotions, triggers: the parts of these names.
         reports: bucket of the written accounts; None: they are not stored.
         composite_alarms: name → composite alarm that starts rollbacks.
+        commands: statements of IAM policies by command.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class RollbackEnvironment:
             promotions=self.promotions.machine,
             has_database=self._is_database_observed,
         )
+        self.commands = self._command_grants()
         self._pipeline_roles()
         self._outputs(service_alarms)
         resources = sum(isinstance(part, CfnResource) for part in Stack.of(scope).node.find_all())
@@ -342,22 +345,26 @@ class RollbackEnvironment:
             critical=self.notifications.critical,
         ).alarms
 
+    def _command_grants(self) -> CommandGrants:
+        approve, reports = self.functions.approve, self.reports
+        resources = CommandResources(
+            stack_name=Stack.of(self._scope).stack_name,
+            table_arn=self.ledger.table.table_arn,
+            workflow_name=self._workflow_name,
+            approve_name=approve.function_name if approve is not None else None,
+            report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
+        )
+        return CommandGrants(self.access, self.runtime_settings, resources)
+
     def _pipeline_roles(self) -> None:
         if self._settings.github_actions is None:
             return
-        approve, reports = self.functions.approve, self.reports
         GitHubActionsRoles(
             self._scope,
             "GitHubActions",
             github=self._settings.github_actions,
-            settings=self.runtime_settings,
-            access=self.access,
-            resources=PipelineResources(
-                table_arn=self.ledger.table.table_arn,
-                workflow_name=self._workflow_name,
-                approve_name=approve.function_name if approve is not None else None,
-                report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
-            ),
+            environment=self.runtime_settings.environment,
+            commands=self.commands,
         )
 
     def _outputs(self, service_alarms: list[ServiceAlarms]) -> None:

@@ -18,12 +18,12 @@ from aws_cdk import aws_lambda as lambda_
 from constructs.test_grants import entry_point, graph, reach, steps_of
 
 from rollback_constructs.functions import bundling
-from rollback_constructs.functions.build_cache import PROJECT
 from rollback_constructs.functions.bundle_contents import AWS_SERVICES, UnknownPackage, contents_of
 from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle, code_asset, digest_of
 from rollback_constructs.functions.distributions import Distribution
 from rollback_constructs.functions.import_graph import imports_of
 from rollback_constructs.functions.interpreter import find_interpreter
+from rollback_constructs.functions.sources import PROJECT
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SERVICE_LIMIT_BYTES = 5_000_000  # zipped: an emergency waits for the download

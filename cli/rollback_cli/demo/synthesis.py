@@ -12,7 +12,8 @@ from typing import Any
 
 from local_cloud.processes import child_processes, owned_folders
 from rollback_cli.demo.profile import SCALE
-from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import app_sources, file_contents, get_or_build
+from rollback_constructs.functions.sources import PROJECT
 
 # Stands in the cached assembly for the application's address, which differs in each run.
 APPLICATION_URL_PLACEHOLDER = "http://application.invalid"

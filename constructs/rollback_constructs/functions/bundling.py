@@ -23,12 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from uv import find_uv_bin
 
 from rollback_constructs.functions import bundle_contents, distributions, import_graph, interpreter
-from rollback_constructs.functions.build_cache import PROJECT, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import file_contents, get_or_build
 from rollback_constructs.functions.bundle_contents import AWS_SERVICES, contents_of
 from rollback_constructs.functions.distributions import read_distributions
 from rollback_constructs.functions.interpreter import find_interpreter
+from rollback_constructs.functions.sources import LAMBDAS
 
-LAMBDAS = PROJECT / "lambdas"
 FUNCTIONS = tuple(AWS_SERVICES)
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 _PLACE_IN_LAMBDA = "/var/task"  # a traceback names it; the folder of the build would differ from machine to machine
