@@ -23,7 +23,7 @@ from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bu
 from rollback_constructs.functions.distributions import Distribution
 from rollback_constructs.functions.import_graph import imports_of
 from rollback_constructs.functions.interpreter import find_interpreter
-from rollback_constructs.functions.sources import PROJECT
+from rollback_constructs.functions.sources import LAMBDAS, PROJECT
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SERVICE_LIMIT_BYTES = 5_000_000  # zipped: an emergency waits for the download
@@ -151,7 +151,7 @@ def test_a_bundle_has_the_models_of_the_services_that_its_function_calls(functio
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_reaches_a_port_whose_driver_its_bundle_lacks(function: str) -> None:
-    files = imports_of((entry_point(function).removesuffix(".handle"),), bundling.LAMBDAS).files
+    files = imports_of((entry_point(function).removesuffix(".handle"),), LAMBDAS).files
     drivers = {f"rollback.drivers.{file.stem}" for file in files if file.parent.name == "drivers"}
     reached = {graph().functions[name][0] for name in reach(function)}
     assert {module for module in reached if module.startswith("rollback.drivers.")} <= drivers

@@ -14,7 +14,8 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import app_sources, file_contents, get_or_build
+from rollback_constructs.functions.sources import PROJECT
 
 Template = dict[str, Any]
 Context = dict[str, Any]

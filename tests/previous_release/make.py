@@ -24,7 +24,7 @@ from previous_release.fixture import CODE, FOLDER, RELEASE
 
 from rollback_cli.demo.profile import SCALE, overrides
 from rollback_cli.demo.synthesis import APPLICATION_URL_PLACEHOLDER
-from rollback_constructs.functions.build_cache import PROJECT
+from rollback_constructs.functions.sources import PROJECT
 
 Context = dict[str, Any]
 _ACCOUNT, _REGION = "123456789012", "eu-west-1"

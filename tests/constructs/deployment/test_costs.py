@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from constructs.conftest import PROJECT, _assembly, _templates
+from constructs.conftest import _assembly, _templates
 from previous_release.fixture import upgraded_context
 
 from publishing.costs import Quantities, bill, count, main
+from rollback_constructs.functions.sources import PROJECT
 
 Template = dict[str, Any]
 STACK = "MacroAiProductionRollbackStack"

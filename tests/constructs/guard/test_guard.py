@@ -24,13 +24,13 @@ Resources = dict[str, Any]
 
 
 def template_of(stack: Stack) -> dict[str, Any]:
-    template: dict[str, Any] = Template.from_stack(stack).to_json()
+    template: dict[str, Any] = dict(Template.from_stack(stack).to_json())
     return template
 
 
 def settings_in(template: dict[str, Any]) -> dict[str, Any]:
     """Settings in the outputs; a reference is its logical id."""
-    settings: dict[str, Any] = json.loads(filled_in(template["Outputs"]["RollbackSettings"]["Value"]))
+    settings: dict[str, Any] = dict(json.loads(filled_in(template["Outputs"]["RollbackSettings"]["Value"])))
     return settings
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from constructs.conftest import DATABASES, PROJECT, _assembly
+from constructs.conftest import DATABASES, _assembly
 from previous_release.fixture import upgraded_context
 
 from local_cloud.deployment.deploy import deploy_assembly
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.listing import list_all
+from rollback_constructs.functions.sources import PROJECT
 
 STACK = "MacroAiProductionRollbackStack"
 TABLE = "macro-ai-production-rollback-ledger"
