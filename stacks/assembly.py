@@ -19,8 +19,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def project_context() -> dict[str, Any]:
-    """Read the context in `cdk.json`, which the CDK's command line passes by itself."""
-    context: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
+    """Read the context in the project's `cdk.json`, which the CDK's command line passes by itself; none if installed."""
+    file = PROJECT / "cdk.json"
+    context: dict[str, Any] = json.loads(file.read_text())["context"] if file.exists() else {}
     return context
 
 
