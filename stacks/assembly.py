@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def project_context() -> dict[str, Any]:
-    """Read the context in the project's `cdk.json`, which the CDK's command line passes by itself; none if installed."""
+    """Read the context in the project's `cdk.json`, which the CDK passes by itself; empty in an installed package."""
     file = PROJECT / "cdk.json"
     context: dict[str, Any] = json.loads(file.read_text())["context"] if file.exists() else {}
     return context
