@@ -9,7 +9,7 @@ from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
 from cdk_nag import AwsSolutionsChecks
 
-from rollback_constructs.attachment import Attachment
+from rollback_constructs.attachment import AttachedBalancer, Attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
 from rollback_constructs.settings.service import Service
 from stacks.rollback_stack import RollbackStack
@@ -91,14 +91,27 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
 def _to_attachment(service: Service) -> Attachment:
     if service.existing is None:
         raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
-    shared = {
-        "load_balancer_shared": service.shares_balancer,
-        "error_log_pattern": service.error_log_pattern,
-        "environment_file_buckets": service.environment_file_buckets,
-    }
+    existing = service.existing
     return Attachment(
         name=service.name,
         cluster=service.cluster,
         ecs_service=service.ecs_service,
-        **{**dict(service.existing), **shared},
+        container=service.container,
+        load_balancers=tuple(
+            AttachedBalancer(
+                name=balancer.load_balancer,
+                target_groups=balancer.target_groups,
+                is_shared=service.is_shared(balancer),
+            )
+            for balancer in existing.balancers
+        ),
+        task_role_arns=existing.task_role_arns,
+        execution_role_arns=existing.execution_role_arns,
+        log_group=existing.log_group,
+        repository=existing.repository,
+        sidecar_repositories=existing.sidecar_repositories,
+        queues=service.queues,
+        extra_alarms=service.extra_alarms,
+        error_log_pattern=service.error_log_pattern,
+        environment_file_buckets=service.environment_file_buckets,
     )

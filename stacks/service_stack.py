@@ -47,6 +47,7 @@ class ServiceStack(Stack):
             name=service.name,
             cluster=service.cluster,
             ecs_service=service.ecs_service,
+            container=service.container,
             load_balancer=balancer.load_balancer_full_name,
             target_groups=(group.target_group_full_name,),
             task_role_arns=(task_role.role_arn,),
@@ -58,6 +59,8 @@ class ServiceStack(Stack):
             url=None if self._workload.certificate_arn else url,
             load_balancer_shared=service.shares_balancer,
             error_log_pattern=service.error_log_pattern,
+            queues=service.queues,
+            extra_alarms=service.extra_alarms,
         )
         CfnOutput(self, "LoadBalancerArn", value=balancer.load_balancer_arn)
         CfnOutput(self, "Url", value=url)

@@ -120,7 +120,7 @@ class RollbackDashboard(Construct):
         )
 
     def _available_share(self, service: Attachment, id_: str) -> cloudwatch.MathExpression:
-        dimensions = {"LoadBalancer": service.load_balancer}
+        dimensions = {"LoadBalancer": service.balancers[0].name}
         names = {"RequestCount": "requests", "HTTPCode_Target_5XX_Count": "failed", "HTTPCode_ELB_5XX_Count": "refused"}
         metrics = {
             f"{id_}{short}": cloudwatch.Metric(

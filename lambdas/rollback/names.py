@@ -21,10 +21,22 @@ def outage_alarm(prefix: str, service: str) -> str:
 
 # Leaf alarms about error rates and latencies, which say nothing when there are few requests.
 RATE_ALARMS = ("error-rate", "latency", "near-total-errors")
-# Leaf alarms about tasks, targets and logs, which count without traffic too.
+# Leaf alarms about tasks, targets, queues and logs, which count without traffic too.
+ERROR_LOGS, UNHEALTHY_TARGETS, TASK_SHORTFALL = "error-logs", "unhealthy-targets", "task-shortfall"
 NO_HEALTHY_TARGETS = "no-healthy-targets"
-STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", NO_HEALTHY_TARGETS)
+TARGET_RESETS, TASK_EXITS, QUEUE_AGE, NO_RUNNING_TASKS = "target-resets", "task-exits", "queue-age", "no-running-tasks"
+STATE_ALARMS = (
+    ERROR_LOGS,
+    UNHEALTHY_TARGETS,
+    TASK_SHORTFALL,
+    NO_HEALTHY_TARGETS,
+    TARGET_RESETS,
+    TASK_EXITS,
+    QUEUE_AGE,
+    NO_RUNNING_TASKS,
+)
 MAX_TARGET_GROUPS = 8  # per service; ECS allows five (Amazon ECS Developer Guide, "Register multiple target groups")
+MAX_QUEUES = MAX_TARGET_GROUPS  # per service; as many alarms of one kind as `leaf_alarms` lists
 
 
 def leaf_alarm(prefix: str, service: str, name: str, number: int = 0) -> str:
@@ -146,6 +158,7 @@ DESIRED_COUNT_CHECKS = frozenset({DESIRED_COUNT_CHECK, "tasks-are-wanted"})
 
 
 ERROR_LOGS_METRIC = "ErrorLogs"
+TASK_EXITS_METRIC = "TaskExits"
 
 
 def error_logs_namespace(prefix: str, service: str) -> str:

@@ -229,13 +229,6 @@ WRONG: dict[str, tuple[Context, str, str]] = {
         production({**HERE, "services": [{"workload": {"secrets": {"URL": DISTANT_SECRET}}}]}),
         f"{S}.workload.secrets.URL is a secret of Secrets Manager in region us-west-1", f"{P}.region is in eu-west-1",
     ),
-    "a repository of another account": (
-        attached({}, HERE, repository=f"999999999999.dkr.ecr.{REGION}.amazonaws.com/team/api"),
-        f"{S}.existing.repository is an ECR repository in account 999999999999", f"{P}.account is in {ACCOUNT}",
-    ),
-    "a network load balancer": (
-        attached({}, load_balancer=f"net/shop/{ID}"), f"{S}.existing.load_balancer is", "app/<name>/",
-    ),
     "a target group by its short name": (
         attached({}, target_groups=["shop"]), f"{S}.existing.target_groups.0 is 'shop'", "targetgroup/<name>/",
     ),

@@ -71,6 +71,18 @@ class AlarmSettings(BaseModel):
     max_missing_tasks: int = Field(
         default=0, ge=0, description="running tasks that may be missing from the desired count"
     )
+    max_task_exits_per_period: int | None = Field(
+        default=None,
+        ge=0,
+        description="tasks that may fail in a period: the container's exit code is not 0, or the task can't start; "
+        "default: 3 for a service without a load balancer, else no alarm",
+    )
+    max_target_resets_per_period: int | None = Field(
+        default=None,
+        ge=0,
+        description="TCP resets that the targets of a Network Load Balancer of the service's own may send in a period; "
+        "default: no alarm, since clients that leave early make resets too",
+    )
     max_error_logs_per_minute: float = Field(
         default=20, ge=0, description="error lines that the log may have in a minute"
     )
@@ -98,6 +110,7 @@ class ServiceAlarms(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._service, self._settings, self._prefix, self._environment = service, settings, prefix, environment
+        (self._balancer,) = service.balancers
         s = settings
         errors = self._traffic_alarm("ErrorRate", "error-rate", self._error_rate, s.max_error_rate_percent)
         latency = self._traffic_alarm("Latency", "latency", self._latency, s.max_p95_latency_seconds)
@@ -152,7 +165,7 @@ class ServiceAlarms(Construct):
         **alarm_options: Any,
     ) -> list[cloudwatch.Alarm]:
         """Create one alarm on the load balancer if it is the service's own, else one for every three target groups."""
-        batches = list(_batches(self._service.target_groups)) if self._service.load_balancer_shared else [()]
+        batches = list(_batches(self._balancer.target_groups)) if self._balancer.is_shared else [()]
         return [
             self._leaf(id_, measure(groups), name, threshold, periods, number=number, **alarm_options)
             for number, groups in enumerate(batches)
@@ -179,7 +192,7 @@ class ServiceAlarms(Construct):
                 number=number,
                 **alarm_options,
             )
-            for number, group in enumerate(self._service.target_groups)
+            for number, group in enumerate(self._balancer.target_groups)
         ]
 
     def _leaf(
@@ -242,7 +255,7 @@ class ServiceAlarms(Construct):
         )
 
     def _group_metric(self, name: str, statistic: str, group: str) -> cloudwatch.Metric:
-        dimensions = {"LoadBalancer": self._service.load_balancer, "TargetGroup": group}
+        dimensions = {"LoadBalancer": self._balancer.name, "TargetGroup": group}
         return self._metric(_BALANCER, name, statistic, dimensions)
 
     def _per_group_metrics(
@@ -250,7 +263,7 @@ class ServiceAlarms(Construct):
     ) -> dict[str, cloudwatch.IMetric]:
         """Return the metric of each target group (`<letter>0`, …); without groups, that of the load balancer."""
         if not groups:
-            return {letter: self._metric(_BALANCER, name, statistic, {"LoadBalancer": self._service.load_balancer})}
+            return {letter: self._metric(_BALANCER, name, statistic, {"LoadBalancer": self._balancer.name})}
         return {f"{letter}{index}": self._group_metric(name, statistic, group) for index, group in enumerate(groups)}
 
     def _requests(self, groups: tuple[str, ...]) -> dict[str, cloudwatch.IMetric]:

@@ -21,9 +21,15 @@ _ECR_URI = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.[a-z.]+|on\.aws|amazonaws\.eu)"
     r"/(?P<name>[^:@]+)(?:[:@].+)?"
 )
+_SQS_URL = re.compile(
+    r"https://(?:sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)|(?P<legacy>[a-z0-9-]+)\.queue)\."
+    r"(?:amazonaws\.[a-z.]+|api\.aws|api\.amazonwebservices\.com\.cn|amazonaws\.eu)/(?P<account>\d{12})/(?P<name>[^/]+)"
+)  # AWS general reference, "Amazon SQS endpoints and quotas", with the legacy endpoints
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _ECS_NAME = r"[A-Za-z0-9_-]{1,255}"  # CreateCluster and CreateService: letters, numbers, underscores, and hyphens
 _ELB_NAME = r"[A-Za-z0-9-]{1,32}/[0-9a-f]{16}"
+_QUEUE_NAME = r"(?=.{1,80}$)[A-Za-z0-9_-]+(?:\.fifo)?"  # CreateQueue, `QueueName`; the suffix counts
+_ALARM_NAME = r"[^\x00-\x1f\x7f\"\\]{1,255}"  # a quote or backslash would end the name in a rule of a composite alarm
 
 
 class Kind(StrEnum):
@@ -31,7 +37,7 @@ class Kind(StrEnum):
 
     CLUSTER = "an ECS cluster"
     ECS_SERVICE = "an ECS service"
-    LOAD_BALANCER = "an Application Load Balancer"
+    LOAD_BALANCER = "an Application or Network Load Balancer"
     TARGET_GROUP = "a target group"
     LOG_GROUP = "a log group"
     REPOSITORY = "an ECR repository"
@@ -40,6 +46,8 @@ class Kind(StrEnum):
     SECRET = "a secret of Secrets Manager"  # noqa: S105 - the name of a kind
     CERTIFICATE = "a certificate"
     KEY = "a KMS key"
+    QUEUE = "an SQS queue"
+    ALARM = "a CloudWatch alarm"
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,9 @@ _FORMATS: Mapping[Kind, _Format] = {
     ),
     Kind.LOAD_BALANCER: _Format(
         "elasticloadbalancing",
-        rf"loadbalancer/(?P<name>app/{_ELB_NAME})",
-        "its ARN or app/<name>/<16 hexadecimal digits>",
-        rf"app/{_ELB_NAME}",
+        rf"loadbalancer/(?P<name>(?:app|net)/{_ELB_NAME})",
+        "its ARN, app/<name>/<16 hexadecimal digits> or net/<name>/<16 hexadecimal digits>",
+        rf"(?:app|net)/{_ELB_NAME}",
     ),
     Kind.TARGET_GROUP: _Format(
         "elasticloadbalancing",
@@ -101,8 +109,11 @@ _FORMATS: Mapping[Kind, _Format] = {
         "acm", r"certificate/(?P<name>.+)", "arn:aws:acm:<region>:<account>:certificate/<id>", keeps_arn=True
     ),
     Kind.KEY: _Format("kms", r"key/(?P<name>[\w-]+)", "arn:aws:kms:<region>:<account>:key/<id>", keeps_arn=True),
+    Kind.QUEUE: _Format("sqs", rf"(?P<name>{_QUEUE_NAME})", "its name, URL or ARN", _QUEUE_NAME),
+    Kind.ALARM: _Format("cloudwatch", rf"alarm:(?P<name>{_ALARM_NAME})", "its name or its ARN", _ALARM_NAME),
 }
 _IN_ANY_ACCOUNT = frozenset({Kind.KEY, Kind.CERTIFICATE})  # a key's own policy may allow another account
+_ANYWHERE = frozenset({Kind.REPOSITORY})  # ECS pulls from any account and region
 
 
 @dataclass(frozen=True)
@@ -123,14 +134,20 @@ class ResourceName:
 
 
 def parse_name(kind: Kind, text: str) -> ResourceName:
-    """Parse a name, an ARN or, for a repository, a URI.
+    """Parse a name, an ARN or, for a repository or a queue, a URI.
 
     Raises:
         ValueError: the text names no resource of this kind; the message says what is allowed.
     """
     form = _FORMATS[kind]
     if kind is Kind.REPOSITORY and (uri := _ECR_URI.fullmatch(text)) is not None:
+        if re.fullmatch(form.name or "", uri["name"], re.ASCII) is None:
+            raise ValueError(f"allowed is {kind}: {form.example}")
         return ResourceName(uri["name"], region=uri["region"], account=uri["account"])
+    if kind is Kind.QUEUE and (url := _SQS_URL.fullmatch(text)) is not None:
+        if re.fullmatch(_QUEUE_NAME, url["name"], re.ASCII) is None:
+            raise ValueError(f"allowed is {kind}: {form.example}")
+        return ResourceName(url["name"], region=url["region"] or url["legacy"], account=url["account"])
     if (arn := _ARN.fullmatch(text)) is not None:
         resource = re.fullmatch(form.resource, arn["rest"], re.ASCII) if arn["service"] == form.service else None
         if resource is None:
@@ -148,8 +165,10 @@ def parse_name(kind: Kind, text: str) -> ResourceName:
 
 
 def _explain(kind: Kind, text: str) -> str:
-    if kind is Kind.LOAD_BALANCER and text.removeprefix("loadbalancer/").startswith(("net/", "gwy/")):
-        return "; a Network or Gateway Load Balancer has no requests and answers, which the alarms count"
+    if kind is Kind.LOAD_BALANCER and text.removeprefix("loadbalancer/").startswith("gwy/"):
+        return "; a Gateway Load Balancer stands before appliances, not before an ECS service"
+    if kind is Kind.ALARM and re.search(r'["\\]', text):
+        return ", without quotes and backslashes, which the rule of a composite alarm can't have: rename the alarm"
     return ""
 
 
@@ -169,10 +188,13 @@ _SETTINGS = tuple(
         "services.*.stack": Kind.STACK,
         "services.*.existing.load_balancer": Kind.LOAD_BALANCER,
         "services.*.existing.target_groups.*": Kind.TARGET_GROUP,
+        "services.*.existing.load_balancers.*.load_balancer": Kind.LOAD_BALANCER,
+        "services.*.existing.load_balancers.*.target_groups.*": Kind.TARGET_GROUP,
         "services.*.existing.log_group": Kind.LOG_GROUP,
-        "services.*.existing.repository": Kind.REPOSITORY,
         "services.*.existing.task_role_arns.*": Kind.ROLE,
         "services.*.existing.execution_role_arns.*": Kind.ROLE,
+        "services.*.queues.*.queue": Kind.QUEUE,
+        "services.*.extra_alarms.*.alarm": Kind.ALARM,
         "services.*.workload.log_group": Kind.LOG_GROUP,
         "services.*.workload.repository": Kind.REPOSITORY,
         "services.*.workload.certificate_arn": Kind.CERTIFICATE,
@@ -187,6 +209,9 @@ _SETTINGS = tuple(
         "keys.logs": Kind.KEY,
         "keys.approvals": Kind.KEY,
         "keys.secrets.*": Kind.KEY,
+        # last, when the account and the region of the environment are known
+        "services.*.existing.repository": Kind.REPOSITORY,
+        "services.*.existing.sidecar_repositories.*": Kind.REPOSITORY,
     }.items()
 )
 
@@ -217,8 +242,18 @@ class _Normaliser:
             quoted = "empty" if value == "" else quote_value(value)
             self.problems.append(f"{self._prefix}.{path} is {quoted}; {error}")
             return value
+        if kind in _ANYWHERE:
+            return self._name_or_arn(kind, resource)
         self._compare(path, kind, resource)
         return resource.name
+
+    def _name_or_arn(self, kind: Kind, resource: ResourceName) -> str:
+        """Return the name of a resource of the environment's account and region, else the ARN."""
+        account, region = resource.account, resource.region
+        if account is None or (account == (self._account or account) and region == self._region):
+            return resource.name
+        partition = resource.partition or partition_of(region or "") or self._partition or "aws"
+        return f"arn:{partition}:{_FORMATS[kind].service}:{region}:{account}:repository/{resource.name}"
 
     def _compare(self, path: str, kind: Kind, resource: ResourceName) -> None:
         """Compare account, region and partition with the environment's, or with those of the first resource."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs.settings.service import Service
 
 if TYPE_CHECKING:
@@ -60,6 +61,24 @@ def find_conflicts(
             yield from _find_conflicts(first, second)
 
 
+def find_loops(application: str, environments: "Mapping[str, Environment]") -> Iterator[str]:
+    """Name each composite alarm of ours that a service has as an alarm of the team's own.
+
+    CloudWatch evaluates no alarm that depends on itself, and can't delete it (CloudWatch API reference,
+    `PutCompositeAlarm`).
+    """
+    for name, environment in environments.items():
+        prefix = f"{application}-{name}"
+        ours = {alarm(prefix, s.name) for s in environment.services for alarm in (degraded_alarm, outage_alarm)}
+        for service in environment.services:
+            for number, extra in enumerate(service.extra_alarms):
+                if extra.alarm in ours:
+                    yield (
+                        f"environments.{name}.services.{service.name}.extra_alarms.{number}.alarm is {extra.alarm!r}, "
+                        "which this product creates; allowed is an alarm of the team's own"
+                    )
+
+
 def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment) -> Iterator[str]:
     service, other, both = first.service, second.service, f"{first.path} and {second.path}"
     if (
@@ -71,25 +90,40 @@ def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment)
         yield f"{both} are the same ECS service, {service.cluster}/{service.ecs_service}; describe it once"
     for group in sorted(set(_target_groups(service)) & set(_target_groups(other))):
         yield f"{both} have the same target group, {group}; its metrics must be those of one service"
-    if _log_group(service) == _log_group(other) and first.log_pattern == second.log_pattern:
+    if _log_group(service) and _log_group(service) == _log_group(other) and first.log_pattern == second.log_pattern:
         yield (
             f"{both} log to one group, {_log_group(service)}, and would count each other's errors; set an "
             "error_log_pattern for each that selects its own lines"
         )
-    if service.existing and other.existing and service.existing.load_balancer == other.existing.load_balancer:
+    for queue in sorted({q.queue for q in service.queues} & {q.queue for q in other.queues}):
+        yield f"{both} watch one queue, {queue}; its age must be evidence about one service: name it in one of them"
+    for name in sorted(set(_balancers(service)) & set(_balancers(other))):
         for place in (first, second):
-            if not place.service.shares_balancer:
-                yield (
-                    f"{place.path}.load_balancer_shared is false, but {both} use one load balancer, "
-                    f"{service.existing.load_balancer}; allowed is true"
-                )
+            setting, is_shared = _balancers(place.service)[name]
+            if not is_shared:
+                yield f"{place.path}.{setting} is false, but {both} use one load balancer, {name}; allowed is true"
+
+
+def _balancers(service: Service) -> dict[str, tuple[str, bool]]:
+    """Map each load balancer to the setting that says whether the load balancer is shared, and its value."""
+    if service.existing is None:
+        return {}
+    return {
+        balancer.load_balancer: (
+            "load_balancer_shared" if balancer.shared is None else f"existing.load_balancers.{number}.shared",
+            service.is_shared(balancer),
+        )
+        for number, balancer in enumerate(service.existing.balancers)
+    }
 
 
 def _target_groups(service: Service) -> tuple[str, ...]:
-    return service.existing.target_groups if service.existing is not None else ()
+    if service.existing is None:
+        return ()
+    return tuple(group for balancer in service.existing.balancers for group in balancer.target_groups)
 
 
-def _log_group(service: Service) -> str:
+def _log_group(service: Service) -> str | None:
     if service.existing is not None:
         return service.existing.log_group
-    return service.workload.log_group if service.workload is not None else ""
+    return service.workload.log_group if service.workload is not None else None

@@ -33,7 +33,7 @@ from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.settings.aws_names import explain_unknown_region, normalise_names, partition_of
-from rollback_constructs.settings.conflicts import find_conflicts
+from rollback_constructs.settings.conflicts import find_conflicts, find_loops
 from rollback_constructs.settings.constraints.connections import connection_constraints, reconnect_minutes
 from rollback_constructs.settings.constraints.database import database_constraints, database_minutes
 from rollback_constructs.settings.constraints.drills import drill_constraints
@@ -276,7 +276,10 @@ class Configuration(_Strict):
 
     @model_validator(mode="after")
     def _reject_shared_resources(self) -> Self:
-        conflicts = list(find_conflicts(self.environments, lambda name: stack_names(self.application, name)))
+        conflicts = [
+            *find_conflicts(self.environments, lambda name: stack_names(self.application, name)),
+            *find_loops(self.application.name, self.environments),
+        ]
         if conflicts:
             hidden_count = len(conflicts) - _MAX_CONFLICTS_SHOWN
             more = [f"and {hidden_count} more"] if hidden_count > 0 else []

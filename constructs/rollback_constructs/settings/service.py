@@ -1,12 +1,14 @@
 """Settings of one service of an environment: an existing service, or a workload that `ServiceStack` creates."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.settings.watched import Unwatched
 from rollback.names import MAX_TARGET_GROUPS
 from rollback_constructs.settings.log_patterns import find_mistake
 
@@ -17,16 +19,42 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Existing(_Strict):
-    """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
+class Balancer(_Strict):
+    """A load balancer, and the service's target groups behind it."""
 
     load_balancer: str = Field(
-        min_length=1, description="ARN of the load balancer, or its full name, `app/<name>/<id>`"
+        min_length=1, description="ARN of the load balancer, or its full name, `app/<name>/<id>` or `net/<name>/<id>`"
     )
     target_groups: tuple[str, ...] = Field(
         min_length=1,
         max_length=MAX_TARGET_GROUPS,
-        description="ARNs of the service's target groups, or their full names, `targetgroup/<name>/<id>`",
+        description="ARNs of the service's target groups behind it, or their full names, `targetgroup/<name>/<id>`",
+    )
+    shared: bool | None = Field(
+        default=None,
+        description="whether other services use this load balancer too; default: the service's `load_balancer_shared`",
+    )
+
+
+class Existing(_Strict):
+    """A service that another stack or tool deploys; full names with random suffixes, as alarm dimensions need them."""
+
+    load_balancer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="ARN of the load balancer, or its full name, `app/<name>/<id>` or `net/<name>/<id>`; without it, "
+        "the service is a worker",
+    )
+    target_groups: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_TARGET_GROUPS,
+        description="ARNs of the service's target groups, or their full names, `targetgroup/<name>/<id>`; required "
+        "with `load_balancer`",
+    )
+    load_balancers: tuple[Balancer, ...] = Field(
+        default=(),
+        max_length=MAX_TARGET_GROUPS,
+        description="load balancers of a service that has several, in place of `load_balancer` and `target_groups`",
     )
     task_role_arns: tuple[str, ...] = Field(
         default=(), description="task roles that the service's definitions name; a rollback has to pass them to ECS"
@@ -35,14 +63,72 @@ class Existing(_Strict):
         min_length=1,
         description="execution roles that the service's definitions name; a rollback has to pass them to ECS",
     )
-    log_group: str = Field(min_length=1, description="name or ARN of the log group of the service's container")
-    repository: str = Field(min_length=1, description="name, ARN or URI of the ECR repository of the service's image")
+    log_group: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name or ARN of the log group of the service's container; without it, as with FireLens, no alarm "
+        "counts error lines",
+    )
+    repository: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name, ARN or URI of the ECR repository of the service's image, of any account and region; without "
+        "it, as for images outside of ECR, their expiry is not known",
+    )
+    sidecar_repositories: tuple[str, ...] = Field(
+        default=(),
+        max_length=20,
+        description="names, ARNs or URIs of the ECR repositories of the other containers' images, of any account and "
+        "region",
+    )
+
+    @property
+    def balancers(self) -> tuple[Balancer, ...]:
+        """The load balancers, whichever setting describes them; none for a worker."""
+        if self.load_balancer is not None:
+            return (Balancer(load_balancer=self.load_balancer, target_groups=self.target_groups),)
+        return self.load_balancers
 
     @model_validator(mode="after")
-    def _name_each_target_group_once(self) -> Self:
+    def _describe_load_balancers_once(self) -> Self:
+        if self.load_balancers and (self.load_balancer is not None or self.target_groups):
+            raise ValueError(
+                "load_balancers is set beside load_balancer and target_groups; allowed is one of the two: move them "
+                "into load_balancers"
+            )
+        if self.load_balancer is not None and not self.target_groups:
+            raise ValueError(
+                f"target_groups is empty; allowed are the service's target groups behind load_balancer, "
+                f"{self.load_balancer}"
+            )
+        if self.load_balancer is None and self.target_groups:
+            raise ValueError(
+                f"load_balancer is missing; allowed is the load balancer of target_groups, "
+                f"{', '.join(self.target_groups)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _name_each_resource_once(self) -> Self:
+        groups = [group for balancer in self.load_balancers for group in balancer.target_groups]
         if len(set(self.target_groups)) < len(self.target_groups):
             raise ValueError("target_groups has a target group twice; allowed is each once")
+        if twice := _repeated(groups):
+            raise ValueError(f"load_balancers has {twice} twice; allowed is each target group once")
+        if twice := _repeated([balancer.load_balancer for balancer in self.load_balancers]):
+            raise ValueError(f"load_balancers has {twice} twice; allowed is each load balancer once")
+        if len(groups) > MAX_TARGET_GROUPS:
+            raise ValueError(
+                f"load_balancers has {len(groups)} target groups; allowed are at most {MAX_TARGET_GROUPS} together"
+            )
+        if twice := _repeated(list(self.sidecar_repositories)):
+            raise ValueError(f"sidecar_repositories has {twice} twice; allowed is each once")
         return self
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """Return a name that a list has twice."""
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 class Workload(_Strict):
@@ -139,10 +225,49 @@ class Service(ServiceSettings):
             raise ValueError("base_url is missing; endpoints are checked there: set it, or remove endpoints")
         return self
 
+    @model_validator(mode="after")
+    def _watches_each_resource_once(self) -> Self:
+        if twice := _repeated([queue.queue for queue in self.queues]):
+            raise ValueError(f"queues has {twice} twice; allowed is each queue once")
+        if twice := _repeated([extra.alarm for extra in self.extra_alarms]):
+            raise ValueError(f"extra_alarms has {twice} twice; allowed is each alarm once")
+        if self.unwatched:
+            raise ValueError("unwatched is set; allowed is no value, existing determines the list: remove the setting")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_its_settings_are_about(self) -> Self:
+        if self.existing is None:
+            return self
+        if self.load_balancer_shared is not None and not self.existing.balancers:
+            raise ValueError(
+                "load_balancer_shared is set, but existing names no load balancer; name the load balancer, or remove "
+                "load_balancer_shared"
+            )
+        if self.error_log_pattern is not None and self.existing.log_group is None:
+            raise ValueError(
+                "error_log_pattern is set, but existing names no log group; set existing.log_group, or remove "
+                "error_log_pattern"
+            )
+        return self
+
     @property
     def shares_balancer(self) -> bool:
-        """Whether errors of the load balancer itself may be another service's; default: yes for an existing service."""
-        return self.existing is not None if self.load_balancer_shared is None else self.load_balancer_shared
+        """Whether errors of a load balancer itself may be another service's; default: yes for an existing service."""
+        if self.existing is None:
+            return bool(self.load_balancer_shared)
+        return any(self.is_shared(balancer) for balancer in self.existing.balancers)
+
+    def is_shared(self, balancer: Balancer) -> bool:
+        """Whether other services use one of the load balancers too; default: yes for an existing service."""
+        if balancer.shared is not None:
+            return balancer.shared
+        return True if self.load_balancer_shared is None else self.load_balancer_shared
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether the service has no load balancer."""
+        return self.existing is not None and not self.existing.balancers
 
     @model_validator(mode="after")
     def _require_one_origin(self) -> Self:
@@ -165,8 +290,16 @@ class Service(ServiceSettings):
             "base_url": self.base_url or url,
             "stack": created_by,
             "load_balancer_shared": self.shares_balancer or None,
+            "unwatched": self._find_unwatched(),
         }
         return ServiceSettings.model_validate(common | derived)
+
+    def _find_unwatched(self) -> tuple[Unwatched, ...]:
+        """List the resources that the settings don't name; the stack of a workload creates all of them."""
+        if self.existing is None:
+            return ()
+        named = {Unwatched.LOG_GROUP: self.existing.log_group, Unwatched.REPOSITORY: self.existing.repository}
+        return tuple(resource for resource, name in named.items() if name is None)
 
 
 def is_web_address(url: str) -> bool:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.wrong_service_settings import WRONG_SERVICES
 from support.wrong_settings import CONTEXT, WRONG, Context, P, production
 
 from rollback_constructs.settings.environment import Configuration, InvalidSettings
+
+ALL_WRONG = {**WRONG, **WRONG_SERVICES}
 
 
 def refuse(context: Context) -> list[str]:
@@ -20,7 +23,7 @@ def refuse(context: Context) -> list[str]:
     return [line.strip() for line in str(error.value).splitlines()[1:]]
 
 
-@pytest.mark.parametrize(("context", "path", "allowed"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(("context", "path", "allowed"), ALL_WRONG.values(), ids=ALL_WRONG.keys())
 def test_a_wrong_setting_is_refused_with_its_path_and_what_is_allowed(
     context: Context, path: str, allowed: str
 ) -> None:
@@ -30,7 +33,7 @@ def test_a_wrong_setting_is_refused_with_its_path_and_what_is_allowed(
 
 
 def test_a_problem_is_not_told_twice() -> None:
-    for context, path, _ in WRONG.values():
+    for context, path, _ in ALL_WRONG.values():
         assert len([line for line in refuse(context) if line.startswith(path)]) == 1
 
 

@@ -20,7 +20,9 @@ from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
+from rollback.domain.settings.watched import ExtraAlarm, Queue, Starts, Unwatched
 from rollback.errors import InvalidRequest
+from rollback.names import MAX_QUEUES
 from rollback.text import quoted
 
 SETTINGS_VARIABLE = "ROLLBACK_SETTINGS"
@@ -102,6 +104,21 @@ class ServiceSettings(BaseModel):
         description="command of the service's container, run once in each verification; exit code 0 is success",
     )
     smoke_timeout_seconds: float = Field(default=120, gt=0, description="limit of the smoke command's task")
+    queues: tuple[Queue, ...] = Field(
+        default=(), max_length=MAX_QUEUES, description="SQS queues that the service reads"
+    )
+    extra_alarms: tuple[ExtraAlarm, ...] = Field(
+        default=(), max_length=50, description="alarms of the team's own about this service"
+    )
+    unwatched: tuple[Unwatched, ...] = Field(
+        default=(),
+        description="resources that `existing` does not name; synth derives the list, so `cdk.json` may not have it",
+    )
+
+    @property
+    def evidence_alarms(self) -> tuple[str, ...]:
+        """Names of the team's alarms that start no rollback."""
+        return tuple(extra.alarm for extra in self.extra_alarms if extra.starts is Starts.EVIDENCE)
 
     @property
     def commit_source(self) -> CommitSource:
