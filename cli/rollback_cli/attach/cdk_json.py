@@ -101,7 +101,7 @@ def write(path: Path, content: bytes, original: bytes | None) -> None:
     target = Path(os.path.realpath(path))
     current = target.read_bytes() if target.exists() else None
     if current != original:
-        raise InvalidRequest(f"{path} was changed meanwhile; run `rollback init` again; nothing was written")
+        raise InvalidRequest(f"{path} was changed meanwhile; run the command again; nothing was written")
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

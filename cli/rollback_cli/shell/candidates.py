@@ -21,7 +21,7 @@ SECOND_ARGUMENTS = {
     "quarantine": "versions",
     "unquarantine": "versions",
 }
-WITHOUT_ENVIRONMENT = ("completion", "demo", "local")
+WITHOUT_ENVIRONMENT = ("completion", "demo", "init", "local")
 _VALUES_OF_OPTIONS = {
     "--service": "services",
     "--target-version": "versions",

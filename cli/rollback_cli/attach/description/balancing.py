@@ -177,7 +177,7 @@ def _address_to_decide(found: Found, balancers: list[Balancer]) -> Part:
         reason = _why_uncertain(balancers, paths)
         decision = Decision(
             "Which address do users reach the service by?",
-            f"{reason[:1].upper()}{reason[1:]}. Run `rollback init` again with `--base-url`, or add the settings:",
+            f"{reason[:1].upper()}{reason[1:]}. Look it up again with `--base-url`, or add the settings:",
             snippet=snippet,
         )
         return Part(left_out=(LeftOut("`base_url` and `endpoints`", reason),), decisions=(decision,))

@@ -12,6 +12,7 @@ from rollback_cli.attach.description.part import Decision
 from rollback_cli.attach.description.section import Section
 from rollback_cli.attach.found import Balancer, Found, Listener, Rule
 
+DEFAULT_STACK_NAME = "MacroAi"  # default of the setting `application.stack_name`
 _BACKTICKS = re.compile("`+")
 
 
@@ -29,6 +30,16 @@ class Target:
     stack: str
     app: str | None = None
 
+    @property
+    def has_usual_stack(self) -> bool:
+        """Whether the command finds the stack by the name of the environment alone."""
+        return self.stack == usual_stack_name(self.environment)
+
+
+def usual_stack_name(environment: str, stem: str = DEFAULT_STACK_NAME) -> str:
+    """Return `MacroAi<Env>RollbackStack`, as `rollback_constructs.settings.environment.stack_names` does."""
+    return f"{stem}{environment.title().replace('-', '')}RollbackStack"
+
 
 def page(found: Found, section: Section, target: Target, now: datetime) -> str:
     """Return the page as Markdown.
@@ -40,8 +51,8 @@ def page(found: Found, section: Section, target: Target, now: datetime) -> str:
         now: time of the look-up.
     """
     parts = [
-        f"# {_plain(section.label)} in {target.environment}: found by `rollback init`",
-        f"Looked up at {now:%Y-%m-%d %H:%M} UTC, read-only. `rollback init --write` writes this page anew.",
+        f"# {_plain(section.label)} in {target.environment}: what init found",
+        f"Looked up at {now:%Y-%m-%d %H:%M} UTC, read-only. A later run with `--write` replaces this page.",
         *_blockers(section),
         *_next_steps(section, target),
         "## To decide",
@@ -65,11 +76,12 @@ def _blockers(section: Section) -> Iterator[str]:
 
 def _next_steps(section: Section, target: Target) -> Iterator[str]:
     app = f' --app "{target.app}"' if target.app else ""
+    variable = "" if target.has_usual_stack else f"export ROLLBACK_STACK={target.stack}\n"
     yield "## Next"
     yield (
-        f"Decide what is below, and edit `cdk.json`. The first deployment only observes. `rollback promote` makes the "
+        f"Decide what is below, and edit `cdk.json`. The first deployment only observes. The last command makes the "
         f"release that runs now the one to go back to.\n\n"
-        f"```bash\ncdk deploy {target.stack}{app}\nrollback doctor {target.environment}\n"
+        f"```bash\n{variable}cdk deploy {target.stack}{app}\nrollback doctor {target.environment}\n"
         f"rollback promote {target.environment} --service {section.label}\n```"
     )
 
@@ -102,7 +114,7 @@ def _not_read(found: Found) -> Iterator[str]:
             rows.append(
                 ("services of this cluster", f"{found.sharing.looked_at} of {found.sharing.total} were compared")
             )
-    rows.append(("values of variables and secrets, Neon, DNS", "`rollback init` asks AWS for descriptions only"))
+    rows.append(("values of variables and secrets, Neon, DNS", "init asks AWS for descriptions only"))
     yield _table(("Part", "Reason"), rows)
 
 

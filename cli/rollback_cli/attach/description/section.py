@@ -86,7 +86,7 @@ def _database(found: Found) -> Iterator[Decision]:
     seen = f"The container has {', '.join(f'`{name}`' for name in names)}. " if names else ""
     yield Decision(
         "Is the data in Neon?",
-        f"{seen}`rollback init` reads no values of variables and asks Neon nothing. With the setting `database`, a "
+        f"{seen}Their values were not read, and Neon was not asked. With the setting `database`, a "
         "rollback may restore the data too.",
     )
 
@@ -97,8 +97,8 @@ def _alarms(found: Found) -> Iterator[Decision]:
     if names:
         yield Decision(
             "Shall your own alarms start a rollback?",
-            f"ECS watches {', '.join(f'`{name}`' for name in names)} during deployments. `evidence` shows an alarm in "
-            "reports; `service` and `emergency` start a rollback of this type.",
+            f"ECS watches {', '.join(f'`{name}`' for name in names)} during deployments. `evidence` keeps a release "
+            "from being promoted; `service` and `emergency` start a rollback of this type.",
             snippet={"extra_alarms": [{"alarm": name, "starts": "service"} for name in names]},
         )
     elif found.is_worker:
@@ -139,5 +139,5 @@ def _stack(found: Found) -> Iterator[Decision]:
         yield Decision(
             "Which tool deploys the service?",
             "No CloudFormation stack was found. After a rollback, Terraform or another tool plans to deploy the bad "
-            "release again: let its pipeline ask `rollback check-deploy` first.",
+            "release again: let its pipeline ask `check-deploy` first.",
         )

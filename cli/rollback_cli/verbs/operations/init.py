@@ -11,7 +11,7 @@ import typer
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
 from rollback_cli.attach import cdk_json, locate
-from rollback_cli.attach.description.page import Target, page
+from rollback_cli.attach.description.page import DEFAULT_STACK_NAME, Target, page, usual_stack_name
 from rollback_cli.attach.description.section import Section, describe
 from rollback_cli.attach.found import Found
 from rollback_cli.attach.look_up import look_up
@@ -23,8 +23,6 @@ from rollback_cli.terminal_text import print_paragraph
 
 if TYPE_CHECKING:
     import boto3
-
-_DEFAULT_STACK_NAME = "MacroAi"
 
 
 @dataclass(frozen=True)
@@ -150,10 +148,8 @@ def _plan(
 
 
 def _stack_name(document: dict[str, Any], environment: str) -> str:
-    """Return `MacroAi<Env>RollbackStack`, as `rollback_constructs.settings.environment.stack_names` does."""
     application = document["context"].get("application") or {}
-    stem = str(application.get("stack_name", _DEFAULT_STACK_NAME))
-    return f"{stem}{environment.title().replace('-', '')}RollbackStack"
+    return usual_stack_name(environment, str(application.get("stack_name", DEFAULT_STACK_NAME)))
 
 
 def _check_address(base_url: str | None) -> str | None:

@@ -32,7 +32,7 @@ def files() -> list[str]:
 
 def test_print_shows_the_page_and_writes_nothing(aws: FakeRunningService, capsys: pytest.CaptureFixture[str]) -> None:
     assert type_(*NAMES) == 0
-    assert capsys.readouterr().out.startswith("# checkout-api in production: found by `rollback init`\n")
+    assert capsys.readouterr().out.startswith("# checkout-api in production: what init found\n")
     assert files() == []
 
 
