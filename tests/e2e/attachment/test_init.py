@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from contract.local_cloud.workload import eventually
 from e2e.conftest import pointed_at
 from e2e.live import DeployedEnvironment, wait_for
 from e2e.processes import ROLLBACK, ROOT, Process, run
@@ -106,7 +107,7 @@ def test_a_service_of_plain_cloudformation_is_found_attached_and_rolled_back(tea
         team.type(ROLLBACK, "promote", "production")
         live.push("v1.1.0", BAD)
         live.ship("v1.1.0")
-        rollback = live.wait_until_concluded(lambda one: one.outcome is not None)
+        rollback = eventually(lambda: next((one for one in live.history() if one.concluded_at), None), 600, every=1)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback
     assert rollback.trigger == "alarm"
     assert live.running_digests() == {good.images["web"].rpartition("@")[2]}

@@ -86,7 +86,7 @@ def _database(found: Found) -> Iterator[Decision]:
     seen = f"The container has {', '.join(f'`{name}`' for name in names)}. " if names else ""
     yield Decision(
         "Is the data in Neon?",
-        f"{seen}Their values were not read, and Neon was not asked. With the setting `database`, a "
+        f"{seen}Values of variables were not read, and Neon was not asked. With the setting `database`, a "
         "rollback may restore the data too.",
     )
 
