@@ -76,8 +76,8 @@ def _acknowledge_functions(
             "the service's pipeline names the task definition families",
         )
     for name in ("Report", *database):
-        for service in services:
-            group = f"log-group:{service.log_group}:*"
+        for log_group in filter(None, (service.log_group for service in services)):
+            group = f"log-group:{log_group}:*"
             _wildcard(scope, f"Functions/{name}Role", "logs", group, "log streams of this group are named after tasks")
     in_vpc = "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]"
     for name in PROBING:

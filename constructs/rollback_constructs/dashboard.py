@@ -28,7 +28,9 @@ from rollback.names import (
     metric_dimensions,
     phase_metric,
 )
-from rollback_constructs.attachment import Attachment
+from rollback_constructs.alarms.queue_alarms import AGE, QUEUES
+from rollback_constructs.alarms.task_alarms import INSIGHTS
+from rollback_constructs.attachment import AttachedBalancer, Attachment
 
 _DAY, _HOUR = Duration.days(1), Duration.hours(1)
 _COLUMNS = 24
@@ -64,7 +66,7 @@ class RollbackDashboard(Construct):
             [cloudwatch.AlarmStatusWidget(alarms=list(alarms), title="Alarms", width=_COLUMNS, height=4)],
             safe,
             [_title("What happened last?")],
-            [self._rollbacks(), self._changes(promotions), self._availability()],
+            [self._rollbacks(), self._changes(promotions), self._availability(), *self._work()],
             [_title("How long does recovery take?")],
             [self._recovery(is_drill=False), self._recovery(is_drill=True)],
         ]
@@ -115,12 +117,57 @@ class RollbackDashboard(Construct):
     def _availability(self) -> cloudwatch.GraphWidget:
         return _graph(
             "Availability (% of requests without a 5xx)",
-            [self._available_share(service, f"s{number}") for number, service in enumerate(self._services)],
+            [
+                self._available_share(label, balancer, f"s{number}")
+                for number, (label, balancer) in enumerate(self._application_balancers())
+            ],
             period=Duration.minutes(5),
         )
 
-    def _available_share(self, service: Attachment, id_: str) -> cloudwatch.MathExpression:
-        dimensions = {"LoadBalancer": service.balancers[0].name}
+    def _application_balancers(self) -> list[tuple[str, AttachedBalancer]]:
+        """List the load balancers that count requests, each with the label of its line."""
+        lines: list[tuple[str, AttachedBalancer]] = []
+        for service in self._services:
+            balancers = [balancer for balancer in service.balancers if not balancer.is_network]
+            is_one = len(balancers) == 1
+            lines += [
+                (service.name if is_one else f"{service.name} {number}", balancer)
+                for number, balancer in enumerate(balancers, start=1)
+            ]
+        return lines
+
+    def _work(self) -> list[cloudwatch.GraphWidget]:
+        """Draw what shows the work of services without requests: running tasks, and the age of queues."""
+        period = Duration.minutes(5)
+        tasks = [
+            cloudwatch.Metric(
+                namespace=INSIGHTS,
+                metric_name="RunningTaskCount",
+                statistic="Minimum",
+                dimensions_map={"ClusterName": service.cluster, "ServiceName": service.ecs_service},
+                period=period,
+                label=f"{service.name} running tasks",
+            )
+            for service in self._services
+            if all(balancer.is_network for balancer in service.balancers)
+        ]
+        ages = [
+            cloudwatch.Metric(
+                namespace=QUEUES,
+                metric_name=AGE,
+                statistic="Maximum",
+                dimensions_map={"QueueName": queue.queue},
+                period=period,
+                label=f"{service.name} {queue.queue}",
+            )
+            for service in self._services
+            for queue in service.queues
+        ]
+        title = "Services without requests: running tasks (left), seconds of the oldest message (right)"
+        return [_graph(title, tasks, ages, period)] if tasks or ages else []
+
+    def _available_share(self, label: str, balancer: AttachedBalancer, id_: str) -> cloudwatch.MathExpression:
+        dimensions = {"LoadBalancer": balancer.name}
         names = {"RequestCount": "requests", "HTTPCode_Target_5XX_Count": "failed", "HTTPCode_ELB_5XX_Count": "refused"}
         metrics = {
             f"{id_}{short}": cloudwatch.Metric(
@@ -137,7 +184,7 @@ class RollbackDashboard(Construct):
         return cloudwatch.MathExpression(
             expression=f"100 * (1 - (FILL({id_}failed, 0) + FILL({id_}refused, 0)) / {total})",
             using_metrics=dict(metrics),
-            label=service.name,
+            label=label,
             period=Duration.minutes(5),
         )
 

@@ -9,6 +9,10 @@ Item = TypeVar("Item")
 MAX_NAME_LENGTHS = {"rule": 64, "schedule": 64, "function": 64, "queue": 80, "state machine": 80}
 MAX_PATTERN_LENGTH = 2048
 MAX_STACK_RESOURCES = 500
+# CloudWatch API reference, `PutCompositeAlarm`: underlying alarms, and length of `AlarmRule`. A rule of 100 alarms has
+# fewer than the 500 functions, operators and parentheses that CloudWatch allows.
+MAX_UNDERLYING_ALARMS = 100
+MAX_ALARM_RULE_LENGTH = 10_240
 _PATTERN_WITHOUT_ARNS = 300  # characters of a pattern for source, detail type and other conditions
 _MAX_ARN_PREFIX = len("arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:")
 
@@ -29,6 +33,32 @@ def check_name_length(kind: str, name: str) -> str:
             f"or the environment's name by {len(name) - limit}"
         )
     return name
+
+
+def check_alarm_rule(name: str, leaves: Sequence[str], extras: Sequence[str]) -> None:
+    """Check that the rule of a composite alarm fits, whatever account and region CloudFormation fills in.
+
+    Args:
+        name: name of the composite alarm.
+        leaves: names of our alarms in the rule, which has their ARNs.
+        extras: names of the team's alarms in the rule, which has these names.
+
+    Raises:
+        LimitExceeded: CloudWatch allows fewer alarms, or a shorter rule.
+    """
+    advice = f"shorten the list extra_alarms, which has {len(extras)}, or join some of them in a composite alarm"
+    if (count := len(leaves) + len(extras)) > MAX_UNDERLYING_ALARMS:
+        raise LimitExceeded(
+            f"the alarm {name} depends on {count} alarms, CloudWatch allows {MAX_UNDERLYING_ALARMS}: {advice}"
+        )
+    around = len('ALARM("") OR ') + len("()")
+    length = sum(around + _MAX_ARN_PREFIX + len("alarm:") + len(leaf) for leaf in leaves)
+    length += sum(around + len(extra) for extra in extras)
+    if length > MAX_ALARM_RULE_LENGTH:
+        raise LimitExceeded(
+            f"the rule of the alarm {name} may have {length} characters, CloudWatch allows {MAX_ALARM_RULE_LENGTH}: "
+            f"{advice}"
+        )
 
 
 def check_resources(count: int, environment: str, services: int) -> None:

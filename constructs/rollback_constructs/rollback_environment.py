@@ -20,6 +20,7 @@ from rollback_constructs.acknowledgements import acknowledge_environment
 from rollback_constructs.alarms.database_alarms import DatabaseAlarms
 from rollback_constructs.alarms.self_monitoring import ADVICE_ON_PROMOTIONS, ADVICE_ON_ROLLBACKS, SelfMonitoring
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
+from rollback_constructs.alarms.task_exits import TaskExits
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.dashboard import RollbackDashboard
 from rollback_constructs.drills import Drills
@@ -103,13 +104,16 @@ class RollbackEnvironment:
         self.functions = self._functions(bundle, chat)
         self.rollbacks = self._rollback_workflow()
         self.promotions = self._promotion_workflow()
-        service_alarms = self._service_alarms()
+        task_exits = self._task_exits()
+        service_alarms = self._service_alarms(task_exits)
         self.composite_alarms = {
             name(prefix, service.name): alarm
             for service, alarms in zip(attachments, service_alarms, strict=True)
             for name, alarm in ((degraded_alarm, alarms.degraded), (outage_alarm, alarms.outage))
         }
         self.triggers = self._triggers(self.composite_alarms)
+        if task_exits is not None:
+            task_exits.log_failures(self._exit_counters, settings.triggers, self.triggers.dead_letters)
         self._drills()
         monitoring = self._self_monitoring()
         database_alarms = self._database_alarms()
@@ -233,7 +237,7 @@ class RollbackEnvironment:
             log_key=self._keys.logs,
         )
 
-    def _service_alarms(self) -> list[ServiceAlarms]:
+    def _service_alarms(self, exits: TaskExits | None) -> list[ServiceAlarms]:
         return [
             ServiceAlarms(
                 self._scope,
@@ -242,9 +246,23 @@ class RollbackEnvironment:
                 environment=self.runtime_settings.environment,
                 service=service,
                 settings=self._settings.alarms,
+                task_exits=exits.log_group if exits is not None else None,
             )
             for service in self._attachments
         ]
+
+    def _task_exits(self) -> TaskExits | None:
+        """Create the log of failed tasks; None: no service counts them."""
+        if not self._exit_counters:
+            return None
+        retain, key = self._settings.ledger.retain, self._keys.logs
+        return TaskExits(self._scope, "TaskExits", prefix=self._prefix, retain=retain, key=key)
+
+    @property
+    def _exit_counters(self) -> tuple[Attachment, ...]:
+        """Services whose failed tasks an alarm counts."""
+        alarms = self._settings.alarms
+        return tuple(s for s in self._attachments if alarms.max_task_exits(is_worker=s.is_worker) is not None)
 
     def _triggers(self, composite_alarms: Mapping[str, cloudwatch.CompositeAlarm]) -> Triggers:
         functions = self.functions

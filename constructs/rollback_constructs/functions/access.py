@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, Stack, Token
 from aws_cdk import aws_iam as iam
 
 from rollback_constructs.attachment import Attachment
@@ -161,7 +161,8 @@ class Access:
 
     def task_logs(self) -> Grant:
         """Read the logs of a task that ran a release's own commands."""
-        groups = dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services)
+        names = [service.log_group for service in self.services if service.log_group is not None]
+        groups = dict.fromkeys(self._named("logs", "log-group", f"{name}:*") for name in names)
         return _allow(["logs:GetLogEvents"], groups)
 
     def clusters_read(self) -> Grant:
@@ -197,7 +198,11 @@ class Access:
         return _allow(["cloudwatch:GetMetricData"], ["*"])
 
     def images_read(self) -> Grant:
-        """Read whether images exist, and their digests."""
+        """Read whether images exist, and their digests.
+
+        The policy of another account's repository has to allow the same calls (Amazon ECR user guide, "Private
+        repository policies").
+        """
         return _allow(["ecr:DescribeImages"], self._repositories())
 
     def image_labels(self) -> Grant:
@@ -205,8 +210,8 @@ class Access:
         return _allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], self._repositories())
 
     def images_tag(self) -> Grant:
-        """Put another tag on an image, which needs its manifest."""
-        return _allow(["ecr:BatchGetImage", "ecr:PutImage"], self._repositories())
+        """Put another tag on an image, which needs its manifest; only in repositories of this account."""
+        return _allow(["ecr:BatchGetImage", "ecr:PutImage"], self._own_repositories())
 
     def stack_states(self) -> Grant:
         """Read whether CloudFormation is changing the services' stacks."""
@@ -342,8 +347,15 @@ class Access:
         return list(dict.fromkeys(roles))
 
     def _repositories(self) -> list[str]:
-        names = dict.fromkeys(service.repository for service in self.services)
-        return [self._arn("ecr", f"repository/{name}") for name in names]
+        names = [name for s in self.services for name in (s.repository, *s.sidecar_repositories) if name is not None]
+        return [
+            name if name.startswith("arn:") else self._arn("ecr", f"repository/{name}") for name in dict.fromkeys(names)
+        ]
+
+    def _own_repositories(self) -> list[str]:
+        """Return the repositories of this account: a tag that keeps an image is no other team's to bear."""
+        accounts = {self.stack.account, *(role.split(":")[4] for role in self._roles() if role.startswith("arn:"))}
+        return [arn for arn in self._repositories() if arn.split(":")[4] in accounts or Token.is_unresolved(arn)]
 
     def _ecs(self, resource: str) -> str:
         return self._arn("ecs", resource)

@@ -6,6 +6,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Rollback
+from rollback.domain.settings.watched import Starts
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
 from rollback.guards.ports import GuardPorts, OutagePorts, TrafficPorts
@@ -66,7 +67,7 @@ def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) ->
     is_outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or is_outage:
         return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
-    leaf_names = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
+    leaf_names = _list_underlying_alarms(service, ports)
     in_alarm = [name for name, state in ports.alarms.states(leaf_names).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rate_alarms = leaf_alarms(prefix, service, RATE_ALARMS)
@@ -94,9 +95,9 @@ def _check_outage_alarm(rollback: Rollback, view: ServiceView, ports: OutagePort
 
 def check_outage_against_elb(service_name: str, view: ServiceView, ports: OutagePorts) -> Check:
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
-    prefix, policy, now = ports.settings.prefix, ports.settings.policy, ports.clock.now()
+    policy, now = ports.settings.policy, ports.clock.now()
     try:
-        states = ports.alarms.states(leaf_alarms(prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS)))
+        states = ports.alarms.states(_list_underlying_alarms(service_name, ports))
         in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
             group: sum(target.state == "healthy" for target in ports.target_groups.health(group))
@@ -105,6 +106,13 @@ def check_outage_against_elb(service_name: str, view: ServiceView, ports: Outage
     except ExternalServiceError as failure:
         return Check.warned("outage-is-seen", f"the alarm could not be compared with ELB: {failure}")
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
+
+
+def _list_underlying_alarms(service_name: str, ports: TrafficPorts) -> tuple[str, ...]:
+    """List the alarms that may fire a composite alarm of the service: our leaf alarms, and the team's own."""
+    extras = ports.settings.service(service_name).extra_alarms
+    leaves = leaf_alarms(ports.settings.prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS))
+    return (*leaves, *(extra.alarm for extra in extras if extra.starts is not Starts.EVIDENCE))
 
 
 def _team_deployment_began_at(service_name: str, view: ServiceView, ports: GuardPorts) -> datetime | None:

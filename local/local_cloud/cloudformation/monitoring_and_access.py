@@ -199,6 +199,13 @@ TYPES: tuple[ResourceType, ...] = (
         delete=lambda client, group: client.delete_log_group(logGroupName=group.name),
     ),
     ResourceType(
+        "AWS::Logs::ResourcePolicy", "logs", "put_resource_policy",
+        name_property="PolicyName",
+        physical_id=lambda policy: policy.name,
+        update=lambda _, policy, parameters: policy.response.update(policy.call("put_resource_policy", parameters)),
+        delete=lambda client, policy: client.delete_resource_policy(policyName=policy.name),
+    ),
+    ResourceType(
         "AWS::Logs::MetricFilter", "logs", "put_metric_filter",
         name_property="FilterName",
         physical_id=lambda metric_filter: metric_filter.name,

@@ -1,8 +1,15 @@
-"""A simulated task as the ECS API describes it."""
+"""A simulated task as the ECS API describes it, and the events about its changes."""
 
-from typing import Any
+from __future__ import annotations
 
-from local_cloud.ecs.tasks import Task
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from local_cloud.events import rules as event_rules
+
+if TYPE_CHECKING:
+    from local_cloud.ecs.tasks import Task
 
 
 def desired_status(task: Task) -> str:
@@ -52,3 +59,24 @@ def to_task_shape(task: Task) -> dict[str, Any]:
         "containers": [_to_container_shape(task, container) for container in task.containers],
         "attachments": [{"id": task.id, "type": "ElasticNetworkInterface", "status": "ATTACHED", "details": details}],
     }
+
+
+def emit_state_change(task: Task) -> None:
+    """Emit the event about a task's new status, with the task's description (developer guide, "Task state changes").
+
+    Values that the task does not have are left out, as EventBridge's own events leave them out.
+    """
+    detail = {**to_task_shape(task), "updatedAt": datetime.now(UTC)}
+    known = json.loads(json.dumps(detail, default=_iso), object_hook=_without_nulls)
+    service = task.service
+    event_rules.emit(
+        str(service._account_id), str(service.region_name), "aws.ecs", "ECS Task State Change", known, [task.arn]
+    )
+
+
+def _iso(value: Any) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03}Z" if isinstance(value, datetime) else str(value)
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

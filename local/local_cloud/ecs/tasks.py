@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from local_cloud import clock
 from local_cloud.ecr import images
-from local_cloud.ecs import process, secrets, shared
+from local_cloud.ecs import process, secrets, shared, task_shape
 from local_cloud.ecs.task_log import TaskLog
 from local_cloud.elb import target_health
 from local_cloud.processes import child_processes
@@ -123,8 +123,8 @@ class Task:
             self._enter("PENDING")
             self._pull_and_start()
         elif self.status == "PENDING" and self._is_up():
-            self._enter("RUNNING")
             self.started_at = datetime.now(UTC)
+            self._enter("RUNNING")
             self._register()
         elif self.status == "DEACTIVATING" and elapsed >= self._drain_seconds():
             self._terminate()
@@ -150,6 +150,9 @@ class Task:
 
     def _enter(self, status: str) -> None:
         self.status, self._since = status, simulated_time()
+        if status == "STOPPED":
+            self.stopped_at = datetime.now(UTC)
+        task_shape.emit_state_change(self)
 
     def _fail(self, code: str, reason: str) -> None:
         self.failed, self.stop_code, self.stopped_reason = True, code, reason
@@ -228,7 +231,6 @@ class Task:
             if self._process.stdin is not None:
                 self._process.stdin.close()
         self._enter("STOPPED")
-        self.stopped_at = datetime.now(UTC)
 
     def _read_output(self, output: IO[str], log: TaskLog) -> None:
         with output as lines:

@@ -15,7 +15,7 @@ from local_cloud.events import delivery
 from local_cloud.events.delivery import Delivery
 from local_cloud.events.schedule import Scheduler
 from local_cloud.faults import outage
-from local_cloud.moto_fixes import put_events
+from local_cloud.moto_fixes import event_patterns, put_events
 
 __all__ = ["Delivery", "clear_deliveries", "deliveries", "emit", "install", "set_duplicate_delivery", "stop"]
 
@@ -116,6 +116,7 @@ def _fire(rule: Any) -> None:
 def install() -> None:
     """Put our delivery in place of moto's, and start the scheduler."""
     Rule.send_to_targets = _send_to_targets
+    event_patterns.install()
     put_events.install()
     delivery.log.stopping.clear()
     clear_deliveries()

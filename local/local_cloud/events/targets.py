@@ -1,14 +1,19 @@
 """Targets of a rule: Step Functions, Lambda, SNS, SQS and CloudWatch Logs, called with the target's own role."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from local_cloud.iam import credentials
+from local_cloud.iam.policies import allows
+from local_cloud.listing import list_all
 
+_PRINCIPAL = "events.amazonaws.com"
 Call = Callable[[Any, str, str, dict[str, Any]], None]
 
 
@@ -55,9 +60,35 @@ def _send(client: Any, arn: str, payload: str, _event: dict[str, Any]) -> None:
 
 def _write_log(client: Any, arn: str, payload: str, _event: dict[str, Any]) -> None:
     group, stream = arn.split(":")[6], str(uuid.uuid4())
+    _require_resource_policy(client, f"{arn}:log-stream:{stream}")
     client.create_log_stream(logGroupName=group, logStreamName=stream)
     entry = {"timestamp": int(time.time() * 1000), "message": payload}
     client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[entry])
+
+
+def _require_resource_policy(client: Any, stream_arn: str) -> None:
+    """Refuse unless a resource policy of CloudWatch Logs lets EventBridge write.
+
+    EventBridge has no role for this target (user guide, "Using resource-based policies for Amazon EventBridge").
+
+    Raises:
+        ClientError: no policy allows it.
+    """
+    policies = list_all(client, "describe_resource_policies", "resourcePolicies")
+    documents = [json.loads(policy["policyDocument"]) for policy in policies]
+    of_eventbridge = [
+        {"Statement": [statement for statement in document["Statement"] if _names_eventbridge(statement)]}
+        for document in documents
+    ]
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        if not allows(of_eventbridge, action, stream_arn, {}):
+            message = f"no resource policy lets {_PRINCIPAL} call {action} on {stream_arn}"
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, action)
+
+
+def _names_eventbridge(statement: dict[str, Any]) -> bool:
+    services = (statement.get("Principal") or {}).get("Service", [])
+    return _PRINCIPAL in ([services] if isinstance(services, str) else services)
 
 
 _CALLS: dict[str, tuple[str, Call]] = {

@@ -10,6 +10,7 @@ found. Issues were not searched for every fix.
 | `moto_state.py` | makes unused state at start and reset | `moto_makes_managed_policies_in_every_partition`, \
 `moto_fills_a_backend_before_a_reset_drops_it`, `botocore_reads_the_model_of_a_service_anew_for_each_session` |
 | `pagination.py` | answers paged operations whole | `moto_answers_paged_operations_whole` |
+| `event_patterns.py` | looks into no array of objects | `moto_matches_no_field_of_an_object_in_an_array` |
 | `put_events.py` | takes events of `aws.` sources | `moto_takes_events_of_aws_sources` |
 | `ecr_images.py` | hashes layers, loses images and names other tags | \
 `moto_gives_one_digest_to_two_manifests_of_the_same_layers`, `moto_deletes_an_image_whose_tag_moves`, \

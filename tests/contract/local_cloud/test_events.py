@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.events.models import EventPattern
 
 from local_cloud import clock
 from local_cloud.deployment.server import LocalCloud
@@ -146,6 +147,7 @@ def test_a_rule_delivers_to_a_topic_and_to_a_log_group(bus: Bus, cloud: LocalClo
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=bus.queue("subscriber"))
     logs.create_log_group(logGroupName=f"/events/{bus.name}")
     group = f"arn:aws:logs:{cloud.region}:{cloud.account}:log-group:/events/{bus.name}"
+    let_events_write(cloud, bus.name, f"{group}:*")
     bus.rule({"Arn": topic}, {"Arn": group})
     event_id = bus.put(name="web")
     notification = json.loads(bus.received("subscriber")[0]["Body"])
@@ -155,6 +157,49 @@ def test_a_rule_delivers_to_a_topic_and_to_a_log_group(bus: Bus, cloud: LocalClo
     while not logged and time.monotonic() < deadline:
         logged = list_all(logs, "filter_log_events", "events", logGroupName=f"/events/{bus.name}")
     assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
+
+
+def let_events_write(cloud: LocalCloud, name: str, resource: str) -> None:
+    """Put a resource policy of CloudWatch Logs."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": resource,
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    cloud.client("logs").put_resource_policy(policyName=name, policyDocument=document)
+
+
+def test_a_log_group_without_a_resource_policy_for_it_takes_no_event(bus: Bus, cloud: LocalCloud) -> None:
+    cloud.client("logs").create_log_group(logGroupName=f"/events/{bus.name}")
+    group = f"arn:aws:logs:{cloud.region}:{cloud.account}:log-group:/events/{bus.name}"
+    let_events_write(cloud, f"{bus.name}-other", f"{group}-other:*")
+    bus.rule({"Arn": group, "DeadLetterConfig": {"Arn": bus.queue("dead")}})
+    event_id = bus.put(name="web")
+    (message,) = bus.received("dead")
+    assert json.loads(message["Body"])["id"] == event_id
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+
+
+CONTAINERS = [{"name": "app", "exitCode": 1}, {"name": "proxy", "exitCode": 0}, {"name": "starting"}]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ({"containers": {"name": ["app"], "exitCode": [{"anything-but": [0]}]}}, True),
+        ({"containers": {"name": ["proxy"], "exitCode": [{"anything-but": [0]}]}}, False),
+        ({"containers": {"name": ["starting"], "exitCode": [{"anything-but": [0]}]}}, False),
+        ({"containers": {"name": ["starting"], "exitCode": [{"exists": False}]}}, True),
+        ({"$or": [{"state": ["FAILED"]}, {"containers": {"exitCode": [1]}}]}, True),
+        ({"$or": [{"state": ["FAILED"]}, {"containers": {"exitCode": [2]}}]}, False),
+    ],
+)
+@pytest.mark.usefixtures("cloud")
+def test_a_pattern_compares_the_fields_of_one_object_of_an_array(pattern: dict[str, Any], matches: bool) -> None:
+    event = {**EVENT, "detail": {"state": "STOPPED", "containers": CONTAINERS}}
+    assert EventPattern.load(json.dumps({"detail": pattern})).matches_event(event) is matches
 
 
 def test_an_event_for_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, cloud: LocalCloud) -> None:

@@ -510,6 +510,14 @@ def moto_deletes_an_untagged_image_without_naming_its_digest() -> bool:
         return {"imageDigest": digest} not in deleted["imageIds"]
 
 
+@_probe("event_patterns.py")
+def moto_matches_no_field_of_an_object_in_an_array() -> bool:
+    from moto.events.models import EventPattern  # noqa: PLC0415
+
+    pattern = EventPattern.load(json.dumps({"detail": {"containers": {"name": ["web"]}}}))
+    return not pattern.matches_event({"detail": {"containers": [{"name": "web"}]}})
+
+
 @_probe("put_events.py")
 def moto_takes_events_of_aws_sources() -> bool:
     entry = {"Source": "aws.ecs", "DetailType": "t", "Detail": "{}"}

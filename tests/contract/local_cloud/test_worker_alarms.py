@@ -1,0 +1,77 @@
+"""A worker's failed tasks fire the alarm that starts its rollback, from the constructs' own template."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.local_cloud.workload import CRASHING, Workload, eventually
+
+from local_cloud.listing import list_all
+
+PREFIX = "shop-test"
+
+
+def synthesise(cluster: str) -> str:
+    """Return the template with the alarms of a worker and the log of its failed tasks."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # before jsii starts Node
+    from aws_cdk import App, Stack  # noqa: PLC0415
+    from aws_cdk import aws_sqs as sqs  # noqa: PLC0415
+
+    from rollback_constructs.alarms.alarm_settings import AlarmSettings  # noqa: PLC0415
+    from rollback_constructs.alarms.service_alarms import ServiceAlarms  # noqa: PLC0415
+    from rollback_constructs.alarms.task_exits import TaskExits  # noqa: PLC0415
+    from rollback_constructs.attachment import Attachment  # noqa: PLC0415
+    from rollback_constructs.triggers import TriggerSettings  # noqa: PLC0415
+
+    app = App(analytics_reporting=False, tree_metadata=False)
+    stack = Stack(app, "Alarms")
+    names = {"name": "worker", "cluster": cluster, "ecs_service": cluster, "container": "app"}
+    service = Attachment(**names, task_role_arns=(), execution_role_arns=())
+    exits = TaskExits(stack, "TaskExits", prefix=PREFIX, retain=False, key=None)
+    exits.log_failures([service], TriggerSettings(), sqs.Queue(stack, "DeadLetters"))
+    ServiceAlarms(
+        stack,
+        "Service",
+        prefix=PREFIX,
+        environment="test",
+        service=service,
+        settings=AlarmSettings(max_task_exits_per_period=1),
+        task_exits=exits.log_group,
+    )
+    resources = app.synth().get_stack_by_name("Alarms").template["Resources"]
+    return json.dumps({"Resources": resources})
+
+
+@pytest.fixture
+def worker(cloud: Any) -> Iterator[Workload]:
+    """A worker with the alarms of its rollback, deleted afterwards."""
+    workload = Workload(cloud, balanced=False)
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(StackName=workload.name, TemplateBody=synthesise(workload.name))
+    yield workload
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+        workload.delete()
+    stacks.delete_stack(StackName=workload.name)
+
+
+def test_the_failed_tasks_of_a_worker_fire_its_degraded_alarm(worker: Workload, cloud: Any) -> None:
+    cloudwatch = cloud.client("cloudwatch")
+
+    def states() -> dict[str, str]:
+        answer = cloudwatch.describe_alarms(AlarmNamePrefix=PREFIX, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        alarms = (*answer["MetricAlarms"], *answer["CompositeAlarms"])
+        return {alarm["AlarmName"].removeprefix(f"{PREFIX}-worker-"): alarm["StateValue"] for alarm in alarms}
+
+    worker.start_and_wait(worker.release("v1"), desired=1)
+    eventually(lambda: states().get("degraded") == "OK")
+    worker.update(taskDefinition=worker.release("v2", CRASHING))
+    eventually(lambda: states()["degraded"] == "ALARM")
+    seen = states()
+    assert seen["outage"] == "OK"  # the tasks of v1 still run
+    assert "error-logs" not in seen
