@@ -89,6 +89,7 @@ class Rule:
         groups: ARNs of the target groups to which the rule forwards.
         action: type of the last action, such as `forward` or `redirect`.
         needs_login: users log in before the rule forwards.
+        answers_with_error: the load balancer itself answers with a status of 500 or above.
     """
 
     hosts: tuple[str, ...]
@@ -97,6 +98,7 @@ class Rule:
     groups: tuple[str, ...]
     action: str
     needs_login: bool
+    answers_with_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,18 @@ class Balancer:
     groups: tuple[TargetGroup, ...]
     listeners: tuple[Listener, ...] | None
     other_groups: tuple[str, ...] | None
+
+    @property
+    def is_exclusive(self) -> bool | None:
+        """Whether all errors of the load balancer itself are the service's; None: the listeners could not be read.
+
+        A fixed response is one of the load balancer's own answers, which `HTTPCode_ELB_5XX_Count` counts (ELB user
+        guide, "CloudWatch metrics for your Application Load Balancer").
+        """
+        if self.listeners is None:
+            return None
+        has_error_page = any(rule.answers_with_error for listener in self.listeners for rule in listener.rules)
+        return not self.other_groups and not has_error_page
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,9 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
         groups=tuple(group for action in actions for group in _forwarded(action)),
         action=str(actions[-1]["Type"]) if actions else "",
         needs_login=any(action["Type"] in _LOGINS for action in actions),
+        answers_with_error=any(
+            str((action.get("FixedResponseConfig") or {}).get("StatusCode", "")).startswith("5") for action in actions
+        ),
     )
 
 

@@ -19,7 +19,7 @@ def describe_balancing(found: Found, base_url: str | None) -> Part:
     """
     usable = [balancer for balancer in found.balancers if balancer.kind is not BalancerKind.GATEWAY]
     parts = [Part(existing=_balancer_settings(usable), left_out=tuple(_left_out(found)), blockers=_blockers(found))]
-    if len(usable) == 1 and usable[0].other_groups == ():
+    if len(usable) == 1 and usable[0].is_exclusive:
         parts.append(Part(service={"load_balancer_shared": False}))
     parts.append(_describe_address(found, usable, base_url))
     return join(parts)
@@ -32,7 +32,7 @@ def _balancer_settings(balancers: list[Balancer]) -> dict[str, Any]:
         {
             "load_balancer": balancer.full_name,
             "target_groups": [group.full_name for group in balancer.groups],
-            **({"shared": False} if balancer.other_groups == () else {}),
+            **({"shared": False} if balancer.is_exclusive else {}),
         }
         for balancer in balancers
     ]

@@ -146,7 +146,7 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
 
 def _balancer_facts(balancer: Balancer) -> Iterator[tuple[str, str]]:
     kind = f"{balancer.kind}, {'internal' if balancer.is_internal else 'internet-facing'}"
-    others = {None: "sharing not read", (): "not shared"}.get(balancer.other_groups, "shared with other target groups")
+    others = {None: "sharing not read", True: "not shared"}.get(balancer.is_exclusive, _why_not_exclusive(balancer))
     yield f"load balancer `{balancer.full_name}`", f"{kind}, {others}, `{balancer.dns_name}`"
     for group in balancer.groups:
         check = f"health check `{group.health_path}`" if group.health_path else "no HTTP health check"
@@ -155,6 +155,10 @@ def _balancer_facts(balancer: Balancer) -> Iterator[tuple[str, str]]:
     own = {group.arn for group in balancer.groups}
     for listener in balancer.listeners or ():
         yield f"listener {listener.protocol} {listener.port}", _rules(listener, own)
+
+
+def _why_not_exclusive(balancer: Balancer) -> str:
+    return "shared with other target groups" if balancer.other_groups else "answers with errors of its own"
 
 
 def _rules(listener: Listener, own: set[str]) -> str:

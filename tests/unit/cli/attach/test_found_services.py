@@ -136,6 +136,16 @@ def test_a_shared_load_balancer_is_not_said_to_be_the_services_own() -> None:
     assert "shared with other target groups" in page_of(aws)
 
 
+def test_a_load_balancer_that_answers_with_errors_by_itself_is_not_exclusive() -> None:
+    aws = FakeRunningService()
+    listener = aws.add_listener(aws.only_balancer, "HTTP", 8080, None)
+    assert described(aws)["load_balancer_shared"] is False
+    fixed = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
+    aws.add_rule(listener, aws.only_group, hosts=("old.example.com",), Actions=fixed)
+    assert "load_balancer_shared" not in described(aws)
+    assert "answers with errors of its own" in page_of(aws)
+
+
 def test_an_internal_load_balancer_is_probed_only_after_a_decision() -> None:
     aws = FakeRunningService()
     aws.balancers[aws.only_balancer]["Scheme"] = "internal"
