@@ -15,7 +15,16 @@ from rollback.text import quoted
 
 APP = "python -m stacks"
 OUR_APPS = (APP, "python app.py", "python3 app.py", "python3 -m stacks")
-_FOUND_KEYS = ("cluster", "ecs_service", "container", "stack", "existing")  # --replace writes these anew
+# --replace writes these anew.
+_FOUND_KEYS = (
+    "cluster",
+    "ecs_service",
+    "container",
+    "stack",
+    "load_balancer_shared",
+    "environment_file_buckets",
+    "existing",
+)
 _DEFAULT_INDENT = 2
 
 
@@ -149,9 +158,15 @@ def _find(
 
 
 def _replace(old: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
-    """Renew the found settings of a service, and keep those that the team may have written."""
+    """Renew the found settings of a service, and keep those that the team may have written.
+
+    With a pattern of its own, the team has decided to watch a log group that `init` leaves out: the group is kept.
+    """
     kept = {key: value for key, value in old.items() if key not in _FOUND_KEYS}
     renewed = {key: value for key, value in service.items() if key in _FOUND_KEYS}
+    log_group = (old.get("existing") or {}).get("log_group")
+    if old.get("error_log_pattern") is not None and log_group is not None:
+        renewed["existing"] = {"log_group": log_group, **service["existing"]}
     order = [*old, *(key for key in service if key not in old)]
     merged = {**service, **kept, **renewed}
     return {key: merged[key] for key in order if key in merged}

@@ -121,6 +121,19 @@ def test_a_service_is_renewed_and_keeps_what_the_team_wrote() -> None:
     assert "stack" not in renewed
 
 
+def test_a_load_balancer_that_is_shared_now_is_not_called_exclusive_any_more() -> None:
+    (renewed,) = services(merge(with_services({**SERVICE, "load_balancer_shared": False}), replaces=True))
+    assert "load_balancer_shared" not in renewed
+
+
+@pytest.mark.parametrize(("pattern", "group"), [("ERROR", "/shared"), (None, None)])
+def test_a_log_group_with_a_pattern_of_the_teams_own_is_kept(pattern: str | None, group: str | None) -> None:
+    written = {**SERVICE, "error_log_pattern": pattern, "existing": {"log_group": "/shared"}}
+    without_group = {**SERVICE, "existing": {}}
+    document = cdk_json.merge(with_services(written), "production", without_group, NEW, replaces=True)
+    assert services(document)[0]["existing"].get("log_group") == group
+
+
 def test_a_service_that_is_described_in_another_environment_is_not_renewed() -> None:
     with pytest.raises(InvalidRequest, match="remove that one first"):
         merge(with_services(SERVICE, environment="staging"), replaces=True)
