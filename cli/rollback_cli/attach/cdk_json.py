@@ -13,8 +13,8 @@ from typing import Any
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
 
-APP = "python -m stacks"
-OUR_APPS = (APP, "python app.py", "python3 app.py", "python3 -m stacks")
+APP = "python -m rollback_constructs.app"
+OUR_APPS = (APP, "python app.py", "python3 app.py", "python3 -m rollback_constructs.app")
 # --replace writes these anew.
 _FOUND_KEYS = (
     "cluster",

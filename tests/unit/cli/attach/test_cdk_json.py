@@ -40,7 +40,7 @@ def with_services(*listed: dict[str, Any], environment: str = "production", **se
 
 def test_without_a_file_a_whole_one_is_made() -> None:
     document = merge({})
-    assert document["app"] == "python -m stacks"
+    assert document["app"] == "python -m rollback_constructs.app"
     assert document["context"]["environments"]["production"] == {**NEW, "services": [SERVICE]}
 
 

@@ -78,7 +78,9 @@ def test_the_app_of_another_project_is_not_run(aws: FakeRunningService, capsys: 
         '{"app": "npx ts-node bin/shop.ts", "context": {"application": {"stack_name": "Shop"}}}'
     )
     assert type_(*NAMES, "--write") == 0
-    assert '`cdk deploy ShopProductionRollbackStack --app "python -m stacks"`' in capsys.readouterr().out
+    assert (
+        '`cdk deploy ShopProductionRollbackStack --app "python -m rollback_constructs.app"`' in capsys.readouterr().out
+    )
     assert json.loads(Path("cdk.json").read_text())["app"] == "npx ts-node bin/shop.ts"
 
 
