@@ -57,7 +57,7 @@ class FakeRunningService:
         self.service = self.add_service(SERVICE, "checkout:1")
         self.add_balancer("front", "app")
 
-    # What a test adds
+    # Additions of a test
 
     @staticmethod
     def container(name: str, reference: str, **more: Any) -> Answer:
