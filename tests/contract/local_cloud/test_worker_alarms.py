@@ -64,9 +64,12 @@ def test_the_failed_tasks_of_a_worker_fire_its_degraded_alarm(worker: Workload, 
     cloudwatch = cloud.client("cloudwatch")
 
     def states() -> dict[str, str]:
-        answer = cloudwatch.describe_alarms(AlarmNamePrefix=PREFIX, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        alarms = (*answer["MetricAlarms"], *answer["CompositeAlarms"])
-        return {alarm["AlarmName"].removeprefix(f"{PREFIX}-worker-"): alarm["StateValue"] for alarm in alarms}
+        kinds = {"MetricAlarm": "MetricAlarms", "CompositeAlarm": "CompositeAlarms"}
+        return {
+            alarm["AlarmName"].removeprefix(f"{PREFIX}-worker-"): alarm["StateValue"]
+            for kind, key in kinds.items()
+            for alarm in list_all(cloudwatch, "describe_alarms", key, AlarmNamePrefix=PREFIX, AlarmTypes=[kind])
+        }
 
     worker.start_and_wait(worker.release("v1"), desired=1)
     eventually(lambda: states().get("degraded") == "OK")
