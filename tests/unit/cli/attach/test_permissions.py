@@ -19,13 +19,11 @@ def called_permissions() -> set[str]:
                 continue
             if node.func.attr not in {"call", "items", "try_call", "try_items"}:
                 continue
-            words = [argument.value if isinstance(argument, ast.Constant) else API for argument in node.args]
+            words = [str(argument.value) if isinstance(argument, ast.Constant) else API for argument in node.args]
             operations = [
-                number
-                for number, word in enumerate(words)
-                if re.fullmatch("(Describe|List|Get)[A-Z][A-Za-z]+", str(word))
+                number for number, word in enumerate(words) if re.fullmatch("(Describe|List|Get)[A-Z][A-Za-z]+", word)
             ]
-            found |= {f"{PREFIXES.get(str(words[n - 1]), words[n - 1])}:{words[n]}" for n in operations if n}
+            found |= {f"{PREFIXES.get(words[n - 1], words[n - 1])}:{words[n]}" for n in operations if n}
     return found
 
 
