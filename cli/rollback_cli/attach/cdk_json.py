@@ -12,6 +12,7 @@ from typing import Any
 
 from rollback.errors import InvalidRequest
 from rollback.text import quoted
+from rollback_constructs.feature_flags import FEATURE_FLAGS  # imports no CDK
 
 APP = "python -m rollback_constructs.app"
 OUR_APPS = (APP, "python app.py", "python3 app.py", "python3 -m rollback_constructs.app")
@@ -75,7 +76,7 @@ def merge(
         InvalidRequest: the service is described already, the file has another account or region, or another form.
     """
     if not document:
-        document = {"app": APP}
+        document = {"app": APP, "context": dict(FEATURE_FLAGS)}
     context = _object(document.get("context", {}), "context")
     environments = _object(context.get("environments", {}), "context.environments")
     for name, settings in environments.items():

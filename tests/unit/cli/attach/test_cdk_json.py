@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rollback.errors import InvalidRequest
 from rollback_cli.attach import cdk_json
+from rollback_constructs.feature_flags import FEATURE_FLAGS
 
 SERVICE: dict[str, Any] = {
     "name": "checkout", "cluster": "shop-live", "ecs_service": "checkout", "container": "web",
@@ -41,6 +42,7 @@ def with_services(*listed: dict[str, Any], environment: str = "production", **se
 def test_without_a_file_a_whole_one_is_made() -> None:
     document = merge({})
     assert document["app"] == "python -m rollback_constructs.app"
+    assert document["context"].items() >= FEATURE_FLAGS.items()
     assert document["context"]["environments"]["production"] == {**NEW, "services": [SERVICE]}
 
 
