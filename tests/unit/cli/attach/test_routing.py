@@ -1,5 +1,7 @@
 """Addresses of a service, by the rules of its listeners."""
 
+from typing import Any
+
 import pytest
 from fakes.running_service import FakeRunningService, arn
 from hypothesis import given
@@ -94,7 +96,7 @@ def test_rules_are_evaluated_by_priority_and_not_in_the_order_of_the_answer() ->
         {"Transforms": [{"Type": "url-rewrite"}]},
     ],
 )
-def test_a_rule_that_looks_at_more_than_host_and_path_is_not_certain(more: dict[str, object]) -> None:
+def test_a_rule_that_looks_at_more_than_host_and_path_is_not_certain(more: dict[str, Any]) -> None:
     aws, listener = with_listener()
     aws.add_rule(listener, OTHER, **more)
     aws.add_rule(listener, aws.only_group, hosts=("shop.example.com",))
