@@ -22,7 +22,7 @@ SECOND_ARGUMENTS = {
     "unquarantine": "versions",
 }
 _COMMON = ("--quiet", "--verbose", "--debug", "--stack")
-WITHOUT_ENVIRONMENT = ("completion", "demo", "local")
+WITHOUT_ENVIRONMENT = ("completion", "demo", "init", "local")
 _VALUES_OF_OPTIONS = {
     "--service": "services",
     "--target-version": "versions",

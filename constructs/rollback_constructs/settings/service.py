@@ -60,8 +60,9 @@ class Existing(_Strict):
         default=(), description="task roles that the service's definitions name; a rollback has to pass them to ECS"
     )
     execution_role_arns: tuple[str, ...] = Field(
-        min_length=1,
-        description="execution roles that the service's definitions name; a rollback has to pass them to ECS",
+        default=(),
+        description="execution roles that the service's definitions name; a rollback has to pass them to ECS. None: "
+        "the definitions name none, as on EC2 instances whose own role pulls the images",
     )
     log_group: str | None = Field(
         default=None,

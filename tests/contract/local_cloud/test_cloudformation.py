@@ -219,3 +219,20 @@ def test_a_test_can_show_a_stack_in_the_middle_of_an_update(cloud: LocalCloud) -
     with busy(cloud, name, "UPDATE_ROLLBACK_IN_PROGRESS"):
         assert stack(cloud, name)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"
     assert stack(cloud, name)["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_an_ecs_service_has_the_tags_of_its_stack(cloud: LocalCloud) -> None:
+    cluster = f"tags-{uuid.uuid4().hex[:8]}"
+    properties = {"ServiceName": "tagged", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Definition"},
+                  "DesiredCount": 0, "Tags": [{"Key": "team", "Value": "shop"}]}  # fmt: skip
+    resources = {
+        "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": cluster}},
+        "Definition": definition("web:1"),
+        "Service": {"Type": "AWS::ECS::Service", "Properties": properties},
+    }
+    name = create(cloud, resources)
+    answer = cloud.client("ecs").describe_services(cluster=cluster, services=["tagged"], include=["TAGS"])
+    tags = {tag["key"]: tag["value"] for tag in answer["services"][0]["tags"]}
+    assert tags["team"] == "shop"
+    assert tags["aws:cloudformation:stack-name"] == name
+    assert tags["aws:cloudformation:logical-id"] == "Service"
