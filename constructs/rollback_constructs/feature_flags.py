@@ -5,7 +5,7 @@ The app of the installed package sets them, since an adopter's `cdk.json` need n
 
 from collections.abc import Mapping
 
-FEATURE_FLAGS: Mapping[str, bool | str] = {
+FEATURE_FLAGS: Mapping[str, bool | str | list[str]] = {
     "@aws-cdk-containers/ecs-service-extensions:enableDefaultLogDriver": True,
     "@aws-cdk/aws-apigateway:authorizerChangeDeploymentLogicalId": True,
     "@aws-cdk/aws-apigateway:disableCloudWatchRole": True,

@@ -1,4 +1,4 @@
-"""Everything that watches the services of one environment and rolls them back: the parts, and how they are connected.
+"""The parts of one environment that watch its services and roll them back, and how they are connected.
 
 `stacks/rollback_stack.py` creates the parts in a stack of their own, `guard.py` in the stack of an app that imports
 these constructs.
@@ -59,8 +59,8 @@ class EncryptionKeys:
 class RollbackEnvironment:
     """Creates ledger, alarms, functions, state machines, rules and topics of one environment in a scope.
 
-    It is no construct of its own, so the logical ids are those of the parts in the scope: a newer version of this
-    product updates the resources of an older one in place.
+    It is no construct of its own, so the logical ids are those of the parts in the scope. A newer version of this
+    product therefore updates the resources of an older one in place.
 
     Attributes:
         runtime_settings: settings that the functions read.
