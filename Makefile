@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
+CHECKOV := .checkov/.installed
 
-.PHONY: help install tools test mutate referee prove bench demo docs check synth schemas format lock clean
+.PHONY: help install tools test mutate referee prove bench demo docs check review synth costs previous-release schemas format lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	python3 -m venv $(VENV)
@@ -79,15 +80,32 @@ docs: $(TOOLS) ## Build the documentation site into build/site; a wrong link fai
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html, or serve it: $(BIN)/mkdocs serve"
 
-check: $(TOOLS) ## Check lint rules, formatting, strict types, the English rules and the workflows
+# In an environment of its own: checkov pins boto3 and a hundred other packages (decision 57).
+$(CHECKOV): $(STAMP) tests/static_analysis/templates/requirements.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .checkov
+	$(BIN)/uv pip install --quiet --python .checkov/bin/python --require-hashes -r tests/static_analysis/templates/requirements.lock
+	@touch $@
+
+review: $(STAMP) $(CHECKOV) ## Review the templates: three packs of cdk-nag, cfn-lint and checkov. Each finding is mended, or acknowledged with its reason
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(BIN)/python -m static_analysis.templates.review
+
+check: $(TOOLS) review ## Check lint rules, formatting, strict types, the English rules, the workflows and the templates
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/static_analysis/prose.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/static_analysis/workflows.py
 
-schemas: $(STAMP) ## Write the JSON Schemas of the command's output into docs/schemas
+costs: synth ## Print the monthly costs of each rollback stack, counted from its template
+	$(BIN)/python publishing/costs.py cdk.out
+
+COMMIT ?= HEAD
+previous-release: $(STAMP) ## Keep a release as the fixture that the tests of upgrades start from (COMMIT=v1.2.3)
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/tests" $(BIN)/python tests/previous_release/make.py $(COMMIT)
+
+schemas: $(STAMP) ## Write the JSON Schemas of the command's output and of cdk.json into docs/schemas
 	$(BIN)/python -m rollback_cli.output.schemas docs/schemas
+	$(BIN)/python -m rollback_constructs.settings.json_schema docs/schemas/cdk-json-v1.json
 
 format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff check --fix .
@@ -98,6 +116,8 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	@# MiniStack pins botocore, so these packages can't be in the lock above
 	$(BIN)/uv pip compile tests/referee/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
 		-o tests/referee/requirements.lock
+	$(BIN)/uv pip compile tests/static_analysis/templates/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--upgrade -o tests/static_analysis/templates/requirements.lock
 	@# packages of the functions, with the SDK: Lambda's own SDK changes without notice (decision 24)
 	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\njinja2\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements.txt
@@ -110,4 +130,4 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o cli/requirements.txt
 
 clean: ## Remove the virtual environments and all build results
-	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .tools .referee .checkov build cdk.out .pytest_cache .mypy_cache .ruff_cache

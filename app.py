@@ -1,29 +1,19 @@
 """The CDK app, which `cdk synth` and `cdk deploy` run: the stacks of each environment in `cdk.json`."""
 
-import signal
-import sys
-from types import FrameType
+from typing import TYPE_CHECKING
+
+from rollback_constructs.app import run
+
+if TYPE_CHECKING:
+    from aws_cdk import App
 
 
-def main() -> None:
-    """Synthesise the stacks; on SIGTERM or SIGHUP stop the child processes (uv, jsii) and remove their files too."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _exit)
-    from rollback_constructs.limits import LimitExceeded  # noqa: PLC0415
-    from rollback_constructs.settings.environment import InvalidSettings  # noqa: PLC0415
-    from stacks.assembly import build  # noqa: PLC0415 - this import starts jsii
+def build() -> "App":
+    """Build the app with all stacks."""
+    from stacks.assembly import build as build_stacks  # noqa: PLC0415 - this import starts jsii
 
-    try:
-        app = build()
-    except (InvalidSettings, LimitExceeded) as error:
-        raise SystemExit(str(error)) from None
-    app.synth()
-
-
-def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
-    sys.exit(128 + number)
+    return build_stacks()
 
 
 if __name__ == "__main__":
-    main()
+    run(build)

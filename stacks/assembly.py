@@ -7,11 +7,10 @@ from typing import Any
 
 from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks, ServerlessChecks
 
-from rollback_constructs.attachment import AttachedBalancer, Attachment
+from rollback_constructs.attachment import to_attachment
 from rollback_constructs.settings.environment import CONTEXT_KEYS, Configuration, Environment, stack_names
-from rollback_constructs.settings.service import Service
 from stacks.rollback_stack import RollbackStack
 from stacks.service_stack import ServiceStack
 
@@ -37,7 +36,8 @@ def build(
         outdir: folder of the assembly; None: the CDK's default.
         context: replaces keys of `cdk.json`; the CDK's command line replaces both.
         validate: run CDK's own template validator, which takes half of the time of a synth.
-        review: run cdk-nag's rules at synth, which fails on findings not in `rollback_constructs.acknowledgements`.
+        review: run three packs of cdk-nag at synth, which fails on a finding without acknowledgement:
+            `rollback_constructs.acknowledgements`, `rollback_constructs.compliance`.
 
     Raises:
         InvalidSettings: a setting is wrong; the message has its path, its value and what is allowed.
@@ -56,7 +56,7 @@ def build(
     for name, environment in configuration.environments.items():
         _add_stacks(app, configuration, name, environment)
     if review:
-        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app), ServerlessChecks(app))
     return app
 
 
@@ -69,7 +69,7 @@ def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, 
 def _add_stacks(app: App, configuration: Configuration, name: str, settings: Environment) -> None:
     env = CdkEnvironment(account=settings.account, region=settings.region)
     service_stack, rollback_stack = stack_names(configuration.application, name)
-    attachments = {service.name: _to_attachment(service) for service in settings.services if service.existing}
+    attachments = {service.name: to_attachment(service) for service in settings.services if service.existing}
     for service in settings.created_services:
         service_resources = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
         attachments[service.name] = service_resources.attachment
@@ -84,33 +84,4 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         attachments=in_order,
         bundle=configuration.bundle,
         env=env,
-    )
-
-
-def _to_attachment(service: Service) -> Attachment:
-    if service.existing is None:
-        raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
-    existing = service.existing
-    return Attachment(
-        name=service.name,
-        cluster=service.cluster,
-        ecs_service=service.ecs_service,
-        container=service.container,
-        load_balancers=tuple(
-            AttachedBalancer(
-                name=balancer.load_balancer,
-                target_groups=balancer.target_groups,
-                is_shared=service.is_shared(balancer),
-            )
-            for balancer in existing.balancers
-        ),
-        task_role_arns=existing.task_role_arns,
-        execution_role_arns=existing.execution_role_arns,
-        log_group=existing.log_group,
-        repository=existing.repository,
-        sidecar_repositories=existing.sidecar_repositories,
-        queues=service.queues,
-        extra_alarms=service.extra_alarms,
-        error_log_pattern=service.error_log_pattern,
-        environment_file_buckets=service.environment_file_buckets,
     )

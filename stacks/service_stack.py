@@ -14,6 +14,7 @@ from constructs import Construct
 from rollback.names import LAST_KNOWN_GOOD
 from rollback_constructs.acknowledgements import acknowledge
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.compliance import acknowledge_by_type
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.settings.service import Service, Workload
 
@@ -172,6 +173,7 @@ class ServiceStack(Stack):
             certificates=[acm.Certificate.from_certificate_arn(self, "Certificate", certificate)]
             if certificate
             else None,
+            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificate else None,
         )
         group = listener.add_targets(
             "Targets",
@@ -201,6 +203,7 @@ def _secrets(scope: Construct, workload: Workload) -> dict[str, ecs.Secret]:
 
 def _acknowledge_findings(stack: Stack) -> None:
     """Acknowledge what the service stack leaves to the account's owner."""
+    acknowledge_by_type(stack)
     acknowledge(stack, "Vpc", "VPC7", "the account's owner decides about flow logs")
     acknowledge(
         stack, "Task", "ECS2", "plain variables have no secrets; the task reads secrets from Secrets Manager by ARN"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rollback_cli.saved_outputs import load_outputs, save_outputs
 from rollback_cli.shell import names_cache
 from rollback_cli.shell.aws_session import AwsSession, make_client
+from rollback_cli.shell.common_options import common_options
 
 if TYPE_CHECKING:
     import boto3
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # The imports inside functions take a second together. `find_deployment` asks AWS before it needs them: an operator
 # without credentials or with a typo gets the answer at once.
 
+_GUARD_PREFIX = "Rollback"  # first part of the names of a RollbackGuard's outputs
+
 
 @dataclass(frozen=True)
 class DeployedStack:
@@ -30,6 +33,7 @@ class DeployedStack:
 
     Attributes:
         approve_function: name of the function that takes decisions; None where no rollback waits for one.
+        version: version of this product that deployed the stack; None: one that has no such output.
     """
 
     settings: "Settings"
@@ -39,6 +43,7 @@ class DeployedStack:
     workflow_arn: str
     approve_function: str | None = field(default=None, kw_only=True)
     report_bucket: str | None = field(default=None, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
 
     def ports(self) -> "AllPorts":
         """Make the adapters that the Lambda functions use, with the credentials of the operator.
@@ -88,9 +93,9 @@ class _NullMetrics:
 
 
 def stack_name(environment: str) -> str:
-    """Return `MacroAi<Env>RollbackStack`, or the name in the variable ROLLBACK_STACK."""
+    """Return the name in the option `--stack` or in the variable ROLLBACK_STACK, or `MacroAi<Env>RollbackStack`."""
     stem = environment.title().replace("-", "")  # as `rollback_constructs.settings.environment.stack_names` makes it
-    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
+    return common_options.stack or os.environ.get("ROLLBACK_STACK") or f"MacroAi{stem}RollbackStack"
 
 
 def find_deployment(environment: str) -> DeployedStack:
@@ -208,25 +213,27 @@ def _account_in(arn: str) -> str:
 
 
 def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
-    """Parse the outputs of a rollback stack.
+    """Parse the outputs of a rollback stack, or those of a `RollbackGuard` in the stack of an importing app.
 
     Raises:
         InvalidRequest: an output is missing, or its settings can't be read: the stack is of another version.
     """
     from pydantic import ValidationError  # noqa: PLC0415
 
-    from rollback.domain.settings.environment import Settings  # noqa: PLC0415
+    from rollback.domain.settings.packed import parse_settings  # noqa: PLC0415
     from rollback.errors import InvalidRequest  # noqa: PLC0415
 
+    prefix = _GUARD_PREFIX if f"{_GUARD_PREFIX}Settings" in outputs else ""
     try:
         return DeployedStack(
-            settings=Settings.model_validate_json(outputs["Settings"]),
-            ledger_table=outputs["LedgerTable"],
-            topic_arn=outputs["TopicArn"],
-            critical_topic_arn=outputs["CriticalTopicArn"],
-            workflow_arn=outputs["WorkflowArn"],
-            approve_function=outputs.get("ApproveFunctionName"),
-            report_bucket=outputs.get("ReportBucket"),
+            settings=parse_settings(outputs[f"{prefix}Settings"]),
+            ledger_table=outputs[f"{prefix}LedgerTable"],
+            topic_arn=outputs[f"{prefix}TopicArn"],
+            critical_topic_arn=outputs[f"{prefix}CriticalTopicArn"],
+            workflow_arn=outputs[f"{prefix}WorkflowArn"],
+            approve_function=outputs.get(f"{prefix}ApproveFunctionName"),
+            report_bucket=outputs.get(f"{prefix}ReportBucket"),
+            version=outputs.get(f"{prefix}Version"),
         )
     except KeyError as error:
         raise InvalidRequest(f"stack {name} has no output {error}; deploy this version of the stack first") from error
@@ -237,3 +244,5 @@ def from_outputs(outputs: Mapping[str, Any], name: str) -> DeployedStack:
             f"({'.'.join(map(str, defect['loc']))}: {defect['msg']}); use the version that deployed the stack, "
             "or deploy this version of the stack first"
         ) from error
+    except ValueError as error:
+        raise InvalidRequest(f"stack {name}: {error}") from error

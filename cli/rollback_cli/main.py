@@ -43,10 +43,15 @@ def _set_common_options(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print results and errors only, no progress")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="print each request to AWS, with its id")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="print the traceback of an error")] = False,
+    stack: Annotated[
+        str | None,
+        typer.Option("--stack", help="stack of the rollback system, or of a RollbackGuard; default: ROLLBACK_STACK"),
+    ] = None,
 ) -> None:
     """Set the options that every verb has."""
     del version
     common_options.is_quiet, common_options.is_verbose, common_options.is_debug = quiet, verbose, debug
+    common_options.stack = stack
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """cdk-nag findings that are intended, each on its resource, with the reason."""
 
-from typing import cast
+import json
+from typing import Any, cast
 
 from aws_cdk import Acknowledgment, CfnElement, Stack, Token, Validations
 from constructs import Construct, IConstruct
@@ -157,4 +158,19 @@ def acknowledge(scope: IConstruct, path: str, rule: str, reason: str) -> None:
     construct = scope
     for part in path.split("/"):
         construct = construct.node.find_child(part)
-    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))
+    finding = _flatten(Stack.of(construct).resolve(rule))
+    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{finding}", reason=reason))
+
+
+def _flatten(value: Any) -> str:
+    """Write references as cdk-nag does (its `flattenCfnReference`): `<LogicalId>`, `<LogicalId.Attribute>`."""
+    match value:
+        case {"Fn::Join": [str() as sign, list() as parts]}:
+            return sign.join(map(_flatten, parts))
+        case {"Ref": str() as name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [str() as name, str() as attribute]}:
+            return f"<{name}.{attribute}>"
+        case str():
+            return value
+    return json.dumps(value, separators=(",", ":"))

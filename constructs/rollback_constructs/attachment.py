@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rollback.domain.settings.watched import ExtraAlarm, Queue
+from rollback_constructs.settings.service import Service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +81,37 @@ class Attachment:
     def is_worker(self) -> bool:
         """Whether the service has no load balancer."""
         return not self.balancers
+
+
+def to_attachment(service: Service) -> Attachment:
+    """Return the description of a service whose settings have `existing`.
+
+    Raises:
+        ValueError: a stack creates the service, and describes it itself.
+    """
+    if service.existing is None:
+        raise ValueError(f"service {service.name!r} has no `existing`: a stack creates it")
+    existing = service.existing
+    return Attachment(
+        name=service.name,
+        cluster=service.cluster,
+        ecs_service=service.ecs_service,
+        container=service.container,
+        load_balancers=tuple(
+            AttachedBalancer(
+                name=balancer.load_balancer,
+                target_groups=balancer.target_groups,
+                is_shared=service.is_shared(balancer),
+            )
+            for balancer in existing.balancers
+        ),
+        task_role_arns=existing.task_role_arns,
+        execution_role_arns=existing.execution_role_arns,
+        log_group=existing.log_group,
+        repository=existing.repository,
+        sidecar_repositories=existing.sidecar_repositories,
+        queues=service.queues,
+        extra_alarms=service.extra_alarms,
+        error_log_pattern=service.error_log_pattern,
+        environment_file_buckets=service.environment_file_buckets,
+    )

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from aws_cdk import ArnFormat, CfnOutput, CfnResource, RemovalPolicy, Stack
+from aws_cdk import Annotations, ArnFormat, CfnOutput, CfnResource, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from rollback.domain.settings.environment import Settings
 from rollback.names import degraded_alarm, outage_alarm
+from rollback.product_version import product_version
 from rollback_constructs import promotion, workflow
 from rollback_constructs import release_watch as release_watch_workflow
 from rollback_constructs.acknowledgements import acknowledge_environment
@@ -28,6 +29,7 @@ from rollback_constructs.alarms.self_monitoring import (
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
 from rollback_constructs.alarms.task_exits import TaskExits
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.compliance import acknowledge_by_type
 from rollback_constructs.dashboard import RollbackDashboard
 from rollback_constructs.drills import Drills
 from rollback_constructs.functions.access import Access
@@ -37,7 +39,9 @@ from rollback_constructs.functions.functions import Functions, SharedResources
 from rollback_constructs.limits import check_resources
 from rollback_constructs.messages.chat import Chat
 from rollback_constructs.messages.notifications import Notifications
-from rollback_constructs.pipelines.github_actions import GitHubActionsRoles, PipelineResources
+from rollback_constructs.pipelines.command_grants import CommandGrants, CommandResources
+from rollback_constructs.pipelines.github_actions import GitHubActionsRoles
+from rollback_constructs.settings.advice import find_advice
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.storage.ledger import Ledger
 from rollback_constructs.storage.report_bucket import ReportBucket
@@ -71,6 +75,7 @@ class RollbackEnvironment:
         watches: state machine of the watch over fresh releases; None: the watch is turned off.
         reports: bucket of the written accounts; None: they are not stored.
         composite_alarms: name → composite alarm that starts rollbacks.
+        commands: statements of IAM policies by command.
     """
 
     def __init__(
@@ -99,7 +104,9 @@ class RollbackEnvironment:
         self._prefix, self._output_prefix = prefix, output_prefix
         self._keys = self._make_keys()
         self.ledger = Ledger(scope, "Ledger", prefix=prefix, settings=settings.ledger, key=self._keys.ledger)
-        self.notifications = Notifications(scope, "Notifications", prefix=prefix, key=self._keys.topics)
+        self.notifications = Notifications(
+            scope, "Notifications", prefix=prefix, key=self._keys.topics, recipients=settings.notify or ()
+        )
         self.reports = (
             ReportBucket(scope, "Reports", settings=settings.reports, key=self._keys.reports)
             if settings.reports.store
@@ -136,10 +143,14 @@ class RollbackEnvironment:
             promotions=self.promotions.machine,
             has_database=self._is_database_observed,
         )
+        self.commands = self._command_grants()
         self._pipeline_roles()
         self._outputs(service_alarms)
         resources = sum(isinstance(part, CfnResource) for part in Stack.of(scope).node.find_all())
         check_resources(resources, runtime_settings.environment, len(attachments))
+        for advice in find_advice(settings, runtime_settings.environment):
+            Annotations.of(scope).add_warning_v2(advice.id, advice.text)
+        acknowledge_by_type(scope)
         acknowledge_environment(scope, attachments, self._workflow_name, stacks)
 
     def _make_keys(self) -> EncryptionKeys:
@@ -365,28 +376,33 @@ class RollbackEnvironment:
             critical=self.notifications.critical,
         ).alarms
 
+    def _command_grants(self) -> CommandGrants:
+        approve, reports = self.functions.approve, self.reports
+        resources = CommandResources(
+            stack_name=Stack.of(self._scope).stack_name,
+            table_arn=self.ledger.table.table_arn,
+            workflow_name=self._workflow_name,
+            approve_name=approve.function_name if approve is not None else None,
+            report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
+        )
+        return CommandGrants(self.access, self.runtime_settings, resources)
+
     def _pipeline_roles(self) -> None:
         if self._settings.github_actions is None:
             return
-        approve, reports = self.functions.approve, self.reports
         GitHubActionsRoles(
             self._scope,
             "GitHubActions",
             github=self._settings.github_actions,
-            settings=self.runtime_settings,
-            access=self.access,
-            resources=PipelineResources(
-                table_arn=self.ledger.table.table_arn,
-                workflow_name=self._workflow_name,
-                approve_name=approve.function_name if approve is not None else None,
-                report_bucket_arn=reports.bucket.bucket_arn if reports is not None else None,
-            ),
+            environment=self.runtime_settings.environment,
+            commands=self.commands,
         )
 
     def _outputs(self, service_alarms: list[ServiceAlarms]) -> None:
         """Write the stack's outputs; the command reads them, so that it and the functions can't disagree."""
         output = partial(_output, self._scope, self._output_prefix)
         output("Settings", compact(self.runtime_settings))
+        output("Version", product_version())
         output("WorkflowArn", self.rollbacks.machine.state_machine_arn)
         output("PromotionArn", self.promotions.machine.state_machine_arn)
         if self.functions.approve is not None:  # IAM decides who may invoke it: docs/approval.md

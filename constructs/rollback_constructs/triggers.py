@@ -288,6 +288,7 @@ class Triggers(Construct):
             id_,
             queue_name=check_name_length("queue", f"{self._prefix}-rollback-{name}"),
             enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
             retention_period=Duration.days(14),
         )
 

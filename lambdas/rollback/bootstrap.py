@@ -39,6 +39,7 @@ from rollback.domain.settings.environment import (
     WORKFLOW_VARIABLE,
     Settings,
 )
+from rollback.domain.settings.packed import parse_settings
 from rollback.drivers.drivers import Drivers
 from rollback.errors import InvalidRequest
 from rollback.names import database_function
@@ -97,7 +98,7 @@ def ports_from_environment(drivers: Drivers = NO_DRIVERS) -> AllPorts:
     except KeyError as missing:
         raise InvalidRequest(f"environment variable {missing} is not set; deploy the rollback stack again") from missing
     return make_ports(
-        Settings.model_validate_json(settings),
+        parse_settings(settings),
         ledger_table=table,
         topic_arn=topic,
         critical_topic_arn=critical,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import app_sources, file_contents, get_or_build
+from rollback_constructs.functions.sources import PROJECT
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # before jsii starts Node
 

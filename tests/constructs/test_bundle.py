@@ -18,11 +18,12 @@ from aws_cdk import aws_lambda as lambda_
 from constructs.test_grants import entry_point, graph, reach, steps_of
 
 from rollback_constructs.functions import bundling
-from rollback_constructs.functions.build_cache import PROJECT
 from rollback_constructs.functions.bundle_contents import AWS_SERVICES, UnknownPackage, contents_of
 from rollback_constructs.functions.bundling import FUNCTIONS, BundleSettings, bundle, code_asset, digest_of
 from rollback_constructs.functions.distributions import Distribution
 from rollback_constructs.functions.import_graph import imports_of
+from rollback_constructs.functions.interpreter import find_interpreter
+from rollback_constructs.functions.sources import LAMBDAS, PROJECT
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
 SERVICE_LIMIT_BYTES = 5_000_000  # zipped: an emergency waits for the download
@@ -126,7 +127,7 @@ def test_a_bundle_has_bytecode_of_lambdas_python_in_place_of_all_source(function
     files = [path for path in deployed(function).rglob("*") if path.is_file()]
     assert [path for path in files if path.suffix == ".py"] == []
     compiled = [path.read_bytes()[:8] for path in files if path.suffix == ".pyc"]
-    interpreter = bundling.find_interpreter(BundleSettings().python)
+    interpreter = find_interpreter(BundleSettings().python)
     ask = "import importlib.util, sys; sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER)"
     magic = subprocess.run([interpreter, "-c", ask], capture_output=True, check=True).stdout
     assert {(header[:4], int.from_bytes(header[4:], "little")) for header in compiled} == {(magic, _UNCHECKED_HASH)}
@@ -150,7 +151,7 @@ def test_a_bundle_has_the_models_of_the_services_that_its_function_calls(functio
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_reaches_a_port_whose_driver_its_bundle_lacks(function: str) -> None:
-    files = imports_of((entry_point(function).removesuffix(".handle"),), bundling.LAMBDAS).files
+    files = imports_of((entry_point(function).removesuffix(".handle"),), LAMBDAS).files
     drivers = {f"rollback.drivers.{file.stem}" for file in files if file.parent.name == "drivers"}
     reached = {graph().functions[name][0] for name in reach(function)}
     assert {module for module in reached if module.startswith("rollback.drivers.")} <= drivers
@@ -181,6 +182,10 @@ session = botocore.session.get_session()
 for service in {sorted(AWS_SERVICES[function])!r}:
     client = session.create_client(service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
     assert client.meta.endpoint_url.startswith("https://"), service
+    list(client.meta.service_model.client_context_parameters)  # an endpoint is resolved by them
+    if service == "s3":
+        url = client.generate_presigned_url("get_object", Params={{"Bucket": "reports", "Key": "report"}})
+        assert url.startswith("https://reports.s3"), url
 foreign = [m.__file__ for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")]
 assert not foreign, foreign
 print(json.dumps(importlib.import_module("rollback.names").event_type.__code__.co_filename))
@@ -199,7 +204,7 @@ def test_the_templates_of_reports_are_beside_their_package(deployed: Bundles) ->
     assert not (deployed("service") / "rollback/rendering").exists()
 
 
-def test_models_lose_their_documentation_and_nothing_else(tmp_path: Path, deployed: Bundles) -> None:
+def test_models_lose_the_texts_of_their_documentation_and_nothing_else(tmp_path: Path, deployed: Bundles) -> None:
     from botocore.loaders import Loader  # noqa: PLC0415 - the SDK of the tests
 
     model = Loader().load_service_model("ecs", "service-2")
@@ -208,7 +213,7 @@ def test_models_lose_their_documentation_and_nothing_else(tmp_path: Path, deploy
     assert ours["operations"].keys() == model["operations"].keys()
     for name, shape in model["shapes"].items():
         assert ours["shapes"][name].get("members", {}).keys() == shape.get("members", {}).keys()
-    assert not re.search(r'"documentation":"', stripped.read_text())
+    assert set(re.findall(r'"documentation":"[^"]?', stripped.read_text())) == {'"documentation":"'}
 
 
 def test_two_builds_in_two_folders_write_the_same_bytes(tmp_path: Path) -> None:
@@ -238,8 +243,7 @@ def test_an_asset_is_named_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Stack")
     code = code_asset(stack, _OWN, "service")
-    function = {"handler": "rollback.handlers.service", "runtime": _OWN.runtime}
-    lambda_.Function(stack, "Function", code=code, **function)
+    lambda_.Function(stack, "Function", code=code, handler="rollback.handlers.service", runtime=_OWN.runtime)
     app.synth()
     template = json.loads((tmp_path / "Stack.template.json").read_text())
     (key,) = (

@@ -16,8 +16,6 @@ from constructs.conftest import resources
 Template = dict[str, Any]
 Difference = Callable[[Template], None]
 
-ADDRESS_EXPORT = "ExportsOutputFnGetAttLoadBalancerBE9EEC3ADNSNameD038AF30"
-PRODUCTION_URL = "https://api.macro-ai.com"
 PUBLIC_SUBNETS = ("VpcpublicSubnet1Subnet2BB74ED7", "VpcpublicSubnet2SubnetE34B022A")
 
 
@@ -42,20 +40,10 @@ def names_its_image_repository_after_the_environment(template: Template) -> None
     repository["RepositoryName"] = "macro-ai-production-express-api"
 
 
-def exports_the_address_of_its_load_balancer(template: Template) -> None:
-    """Add an export: the rollback stack takes the address from it, as only production has a domain name."""
-    template["Outputs"][ADDRESS_EXPORT] = {
-        "Export": {"Name": f"MacroAiProductionStack:{ADDRESS_EXPORT}"},
-        "Value": {"Fn::GetAtt": ["LoadBalancerBE9EEC3A", "DNSName"]},
-    }
-
-
-def probes_the_address_of_its_load_balancer(template: Template) -> None:
-    """Import the address where production's settings hold its domain name."""
+def acts(template: Template) -> None:
+    """Let staging and feature act: production observes until its team has read the reports of some weeks."""
     for holder, key in settings_values(template):
-        prefix, suffix = holder[key].split(PRODUCTION_URL)
-        address = {"Fn::ImportValue": f"MacroAiProductionStack:{ADDRESS_EXPORT}"}
-        holder[key] = {"Fn::Join": ["", [f"{prefix}http://", address, suffix]]}
+        replace_once(holder, key, '"mode":"observe",', "")
 
 
 def bakes_for(minutes: int, *, requests: int) -> Difference:
@@ -111,35 +99,36 @@ def runs_smaller_tasks(template: Template) -> None:
 SERVICE = (
     deletes_its_data_with_its_stack,
     names_its_image_repository_after_the_environment,
-    exports_the_address_of_its_load_balancer,
 )
 ROLLBACK = (
     deletes_its_data_with_its_stack,
     judges_from_five_requests_a_period,
+    acts,
 )
 DIFFERENCES: dict[str, tuple[Difference, ...]] = {
     "MacroAiStagingStack": SERVICE,
     "MacroAiStagingRollbackStack": (
         *ROLLBACK,
         bakes_for(10, requests=20),
-        probes_the_address_of_its_load_balancer,
     ),
     "MacroAiFeatureStack": (*SERVICE, runs_its_tasks_in_public_subnets, runs_smaller_tasks),
     "MacroAiFeatureRollbackStack": (
         *ROLLBACK,
         bakes_for(5, requests=5),
-        probes_the_address_of_its_load_balancer,
     ),
 }
 
 
-def settings_values(template: Template) -> Iterator[tuple[Template, str]]:
-    """Yield each place that holds the settings of the run time: the output and the functions' environments."""
-    yield template["Outputs"]["Settings"], "Value"
+def settings_values(template: Template) -> Iterator[tuple[list[Any], int]]:
+    """Yield each place that holds the settings of the run time, behind the address of the load balancer in them.
+
+    The places are the output and the functions' environments.
+    """
+    yield template["Outputs"]["Settings"]["Value"]["Fn::Join"][1], -1
     functions = resources(template, "AWS::Lambda::Function")
     assert len(functions) == 4
     for function in functions:
-        yield function["Environment"]["Variables"], "ROLLBACK_SETTINGS"
+        yield function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]["Fn::Join"][1], -1
 
 
 def replace_once(holder: Any, key: Any, old: str, new: str) -> None:

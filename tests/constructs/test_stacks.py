@@ -1,12 +1,15 @@
 """Stacks that differ from those in `cdk.json`: an existing service, settings that do not fit, a private probe."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import Token
 
 from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
+from rollback.domain.settings.packed import parse_settings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import SettingsTooLarge, compact
 from rollback_constructs.settings.environment import Configuration, InvalidSettings
@@ -105,15 +108,41 @@ def test_runtime_and_architecture_follow_the_bundles_platform(existing_template:
     assert (default.runtime.name, default.architecture.name) == ("python3.13", "arm64")
 
 
+def unlike_paths(count: int) -> list[str]:
+    """Return paths that can't be packed: nothing in them repeats."""
+    return [f"/{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(count)]
+
+
 def test_settings_that_do_not_fit_into_the_environment_variables_are_refused_with_their_size() -> None:
-    endpoints = tuple(HealthEndpoint(path=f"/{'x' * 30}/{number}") for number in range(100))
+    endpoints = tuple(HealthEndpoint(path=path) for path in unlike_paths(120))
     service = ServiceSettings(name="a", cluster="a", ecs_service="a", container="a", endpoints=endpoints)
     with pytest.raises(SettingsTooLarge, match=r"production take \d+ bytes, at most 3500"):
         compact(Settings(application="macro-ai", environment="production", services=(service,)))
 
 
+def test_the_settings_of_forty_services_fit() -> None:
+    endpoints = (HealthEndpoint(path="/health"), HealthEndpoint(path="/api/status"))
+    services = tuple(
+        ServiceSettings(name=f"s{n}", cluster="c", ecs_service=f"service-{n}", container="web", endpoints=endpoints)
+        for n in range(40)
+    )
+    settings = Settings(application="macro-ai", environment="production", services=services)
+    assert parse_settings(compact(settings)) == settings
+
+
+def test_settings_with_an_address_that_cloudformation_fills_in_are_refused_with_what_to_set() -> None:
+    """Packing would hide the reference from CloudFormation."""
+    address = Token.as_string({"Fn::ImportValue": "address"})
+    endpoints = tuple(HealthEndpoint(path=path) for path in unlike_paths(60))
+    service = ServiceSettings(
+        name="a", cluster="a", ecs_service="a", container="a", base_url=f"http://{address}", endpoints=endpoints
+    )
+    with pytest.raises(SettingsTooLarge, match=r"set base_url of the service that the stack creates"):
+        compact(Settings(application="macro-ai", environment="production", services=(service,)))
+
+
 def test_a_synth_refuses_variables_that_lambda_would_refuse_though_the_settings_alone_fit(tmp_path: Path) -> None:
-    endpoints = [{"path": f"/health/{number:03}", "probes": 2, "status": 204} for number in range(60)]
+    endpoints = [{"path": path} for path in unlike_paths(62)]
     service = {"name": "shop", "cluster": "c", "ecs_service": "s", "container": "web", "existing": EXISTING}
     context = {
         "aws:cdk:bundling-stacks": [],

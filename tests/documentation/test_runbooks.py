@@ -3,11 +3,12 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from documentation.pages import ROOT, blocks_of
 from documentation.shell import read_commands
+
+from publishing.costs import Quantities, count
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 SNAPSHOTS = ROOT / "tests" / "constructs" / "__snapshots__"
@@ -82,28 +83,20 @@ def test_the_five_escalation_levels_have_a_section_and_an_actor_each() -> None:
     assert [row[0] for row in rows] == list("12345")
 
 
-def quantities(template: Path) -> dict[str, int]:
-    """Count what CloudWatch charges for: an alarm on math counts each metric."""
-    resources: list[dict[str, Any]] = list(json.loads(template.read_text())["Resources"].values())
-    alarms = [r["Properties"] for r in resources if r["Type"] == "AWS::CloudWatch::Alarm"]
-    return {
-        "alarms": len(alarms),
-        "metrics": sum(sum("MetricStat" in m for m in alarm.get("Metrics", ())) or 1 for alarm in alarms),
-        "composites": sum(r["Type"] == "AWS::CloudWatch::CompositeAlarm" for r in resources),
-        "dashboards": sum(r["Type"] == "AWS::CloudWatch::Dashboard" for r in resources),
-        "functions": sum(r["Type"] == "AWS::Lambda::Function" for r in resources),
-        "keys": sum(r["Type"] == "AWS::KMS::Key" for r in resources),
-    }
+def quantities(template: Path) -> Quantities:
+    return count(json.loads(template.read_text()))
 
 
 def test_the_quantities_of_the_costs_are_those_of_the_template() -> None:
     text = (RUNBOOKS / "costs.md").read_text()
     plain, database = quantities(TEMPLATE), quantities(WITH_DATABASE)
-    assert f"| {plain['metrics']} in {plain['alarms']} alarms | 0.10 each | {plain['metrics'] / 10:.2f} |" in text
-    assert f"| composite alarms | {plain['composites']} | 0.50 each | {plain['composites'] / 2:.2f} |" in text
-    assert f"| dashboard | {plain['dashboards']} |" in text
-    assert f"{database['metrics']} watched metrics in {database['alarms']} alarms" in text
-    assert (database["functions"] - plain["functions"], database["keys"] - plain["keys"]) == (2, 1)
+    assert f"| {plain.metrics} in {plain.alarms} alarms | 0.10 each | {plain.metrics / 10:.2f} |" in text
+    assert f"| composite alarms | {plain.composites} | 0.50 each | {plain.composites / 2:.2f} |" in text
+    assert f"| dashboard | {plain.dashboards} |" in text
+    assert f"| custom metrics that alarms watch, while they are written | {plain.custom_metrics} | 0.30 each |" in text
+    assert f"| {plain.scheduled_invocations:,.0f} invocations |" in text
+    assert f"{database.metrics} watched metrics in {database.alarms} alarms" in text
+    assert (database.functions - plain.functions, database.keys - plain.keys) == (2, 1)
 
 
 def test_the_total_of_the_costs_is_their_sum() -> None:

@@ -14,7 +14,7 @@ from typing import Self
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ROLLBACK = str(BIN / "rollback")
-_END_SECONDS = 60.0
+_END_SECONDS = 180.0  # the machine may be busy
 _WITHOUT_CACHE = {"ROLLBACK_CACHE_DIR": f"{os.devnull}/none"}  # the developer's own cache stays as it is
 
 
@@ -25,10 +25,12 @@ def environment(cloud: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **_WITHOUT_CACHE, **cloud}
 
 
-def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; its `stdout` holds standard output and standard error."""
+def run(
+    command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180, folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end; its `stdout` holds standard output and standard error."""
     return subprocess.run(
-        command, cwd=ROOT, env=environment(cloud), timeout=seconds, check=False,
+        command, cwd=folder, env=environment(cloud), timeout=seconds, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def test_the_stacks_that_cdk_deploys_answer_status_and_run_the_published_bundle(
         "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
     }
     status = run([ROLLBACK, "status", "production"], empty_cloud)
-    assert (status.returncode, "express-api\tmode\tinfo\tact\n" in status.stdout) == (0, True), status.stdout
+    assert (status.returncode, "express-api\tmode\tinfo\tobserve\n" in status.stdout) == (0, True), status.stdout
     # Only our code answers a typo: the published bundle runs.
     states = boto3.Session().client("stepfunctions")
     machines = list_all(states, "list_state_machines", "stateMachines")

@@ -13,7 +13,8 @@ from local_cloud.processes import child_processes
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # Production with waits of seconds, and with a service that starts without tasks since its repository is empty.
-_POLICY = {
+_POLICY: dict[str, Any] = {
+    "mode": "act",  # production of `cdk.json` observes at first
     "poll_seconds": 1,
     "verify_interval_seconds": 1,
     "verify_rounds": 2,

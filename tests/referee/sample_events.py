@@ -163,6 +163,44 @@ SAMPLES = {
     "a promotion's execution fails": Sample(_execution("FAILED", "promotion")),
     "another machine's execution fails": Sample(_execution("FAILED", "rollback-2")),
 }
+
+
+def _task(stop_code: str, codes: dict[str, int | None], **more: Any) -> Event:
+    containers = [
+        {"name": name, "lastStatus": "STOPPED", **({} if code is None else {"exitCode": code})}
+        for name, code in codes.items()
+    ]
+    detail = {
+        "clusterArn": CLUSTER_ARN,
+        "containers": containers,
+        "desiredStatus": "STOPPED",
+        "group": f"service:{ECS_SERVICE}",
+        "lastStatus": "STOPPED",
+        "stopCode": stop_code,
+        "version": 5,
+        **more,
+    }
+    return _event("aws.ecs", "ECS Task State Change", f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/0f7c", detail)
+
+
+CLUSTER_ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}"
+_EXITED = "EssentialContainerExited"
+# Events about stopped tasks, and whether the rule on failed tasks of `express-api` matches them. Source: Amazon ECS
+# Developer Guide, "Task state change events".
+TASK_SAMPLES: dict[str, tuple[Event, bool]] = {
+    "a task fails": (_task(_EXITED, {SERVICE: 1}), True),
+    "a task is out of memory": (_task(_EXITED, {SERVICE: 137}), True),
+    "a task can't start": (_task("TaskFailedToStart", {SERVICE: None}), True),
+    "a task ends with success": (_task(_EXITED, {SERVICE: 0}), False),
+    "a task ends with success, and ECS stops its sidecar": (_task(_EXITED, {"proxy": 143, SERVICE: 0}), False),
+    "a task fails, and its sidecar ends with success": (_task(_EXITED, {"proxy": 0, SERVICE: 2}), True),
+    "the scheduler stops a task": (_task("ServiceSchedulerInitiated", {SERVICE: 143}), False),
+    "a person stops a task": (_task("UserInitiated", {SERVICE: 143}), False),
+    "a Spot task is interrupted": (_task("SpotInterruption", {SERVICE: 143}), False),
+    "a task runs": (_task(_EXITED, {SERVICE: 1}, lastStatus="RUNNING"), False),
+    "a task of another service fails": (_task(_EXITED, {SERVICE: 1}, group=f"service:{ECS_SERVICE}-2"), False),
+    "a task of another cluster fails": (_task(_EXITED, {SERVICE: 1}, clusterArn=f"{CLUSTER_ARN}-2"), False),
+}
 # ECS sends this event where the circuit breaker is off. A rule of its own may match it, or the rule on failed
 # deployments: at most one.
 SERVICE_ACTION_FAILED = _action("SERVICE_DEPLOYMENT_FAILED", "ERROR", reason="r")

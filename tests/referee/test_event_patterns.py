@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from referee.emulator import ask
-from referee.live import Live
-from referee.sample_events import SAMPLES, SERVICE_ACTION_FAILED
+from referee.live import SERVICE, Live
+from referee.sample_events import SAMPLES, SERVICE_ACTION_FAILED, TASK_SAMPLES
 
 # event-ruler 0.3.0 stops with an error at `alarmTags`; MiniStack reads it.
 UNREADABLE = {"a composite with tags turns to ALARM"}
@@ -51,3 +51,17 @@ def test_ministack_matches_the_expected_rules(live: Live, patterns: dict[str, An
 def test_a_failed_deployment_without_a_circuit_breaker_matches_one_rule_at_most(patterns: dict[str, Any]) -> None:
     matched = ask("patterns", {"patterns": patterns, "events": [SERVICE_ACTION_FAILED]})
     assert matched is None or len(matched[0]) <= 1
+
+
+def test_event_ruler_compares_name_and_exit_code_of_the_same_container() -> None:
+    """The rule on failed tasks relies on this; event-ruler 0.3.0 can't read the rule's own `$or` and `anything-but`."""
+    event, _ = TASK_SAMPLES["a task fails, and its sidecar ends with success"]
+    patterns = {
+        f"{name} {code}": {"detail": {"containers": {"name": [name], "exitCode": [code]}}}
+        for name in (SERVICE, "proxy")
+        for code in (0, 2)
+    }
+    matched = ask("patterns", {"patterns": patterns, "events": [event]})
+    if matched is None:
+        pytest.skip("event-ruler has wheels for CPython 3.11 on x86_64 and macOS only")
+    assert matched == [sorted([f"{SERVICE} 2", "proxy 0"])]

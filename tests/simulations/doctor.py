@@ -1,6 +1,6 @@
 """A healthy environment with a database for `rollback doctor`, into which a test plants one fault."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from simulations.fake_ports import DEGRADED
 from support.builders import SERVICE
 
 from rollback.check import Verdict
+from rollback.product_version import product_version
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.account_and_region import AccountAndRegion
 from rollback_cli.deployed_stack import DeployedStack
@@ -32,12 +33,14 @@ class Patient:
     Attributes:
         skew: by how much this machine's clock is ahead.
         neon_projects: projects that the key lists; None: Neon refuses.
+        version: the version that deployed the stack.
     """
 
     simulation: DatabaseSimulation
     account: FakeAccount
     skew: timedelta = timedelta(0)
     neon_projects: int | None = 1
+    version: str | None = field(default_factory=product_version)
 
     @property
     def examination(self) -> Examination:
@@ -47,6 +50,7 @@ class Patient:
             topic_arn=arn("sns", "macro-ai-production-rollbacks"),
             critical_topic_arn=arn("sns", "macro-ai-production-rollbacks-critical"),
             workflow_arn=WORKFLOW,
+            version=self.version,
         )
         return Examination(
             stack_name=STACK,

@@ -27,6 +27,7 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.policy import Policy
 from rollback.ports.all_ports import AllPorts
+from rollback.promotion.image_protection import protect_images
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget, ServiceView
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance, next_step
@@ -114,6 +115,8 @@ class Simulation:
         self.arns[version] = self.services.register_release(definition(version), FAMILY)
         stored = release(version, state=state, hours_ago=hours_ago, definition_arn=self.arns[version], **changes)
         self.ledger.record(stored, normalised_definition(definition(version), {}))
+        if state is PROMOTED:
+            protect_images(stored, self.ports)
         at = NOW - timedelta(hours=hours_ago)
         self.services.run(self.arns[version], desired_count=stored.desired_count, created_at=at)
         self.services.calls.clear()

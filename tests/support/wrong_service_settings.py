@@ -127,7 +127,7 @@ WRONG_SERVICES: dict[str, tuple[Context, str, str]] = {
     ),
     "a composite of this product as the team's alarm": (
         attached({"extra_alarms": [{"alarm": "macro-ai-production-shop-degraded"}]}),
-        f"{P}.services.shop.extra_alarms.0.alarm is 'macro-ai-production-shop-degraded'", "of the team's own",
+        f"{P}.services.shop.extra_alarms.0.alarm is 'macro-ai-production-shop-degraded'", "an alarm of the team's own",
     ),
     "a list that synth derives": (attached({"unwatched": ["log_group"]}), f"{S}.unwatched is set", "remove"),
     "fewer exits than none": (

@@ -14,6 +14,7 @@ ELB = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 FOREIGN_SECRET = SECRET.replace(ACCOUNT, "999999999999") + "key-AbCdEf"
 DISTANT_SECRET = SECRET.replace("eu-west-1", "us-west-1") + "key-AbCdEf"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/11111111-2222-3333-4444-555555555555"
 ID = "50dc6c495c0c9188"
 EXISTING: dict[str, Any] = {
     "load_balancer": f"app/shop/{ID}",
@@ -188,6 +189,48 @@ WRONG: dict[str, tuple[Context, str, str]] = {
         attached({}, {"database": {**DATABASE, "api_url": "http://console.neon.tech/api/v2"}}),
         f"{P}.database.api_url is 'http://console.neon.tech/api/v2'", "allowed is https://",
     ),
+    "endpoints behind a certificate, without an address": (
+        production({"services": [{"workload": {"certificate_arn": CERTIFICATE}}]}), f"{S}.base_url is missing",
+        "https://<domain of the certificate>",
+    ),
+    # recipients
+    "a mail address without scheme": (
+        production({"notify": ["oncall@shop.example"]}), f"{P}.notify.0 is 'oncall@shop.example'", "mailto:<address>",
+    ),
+    "a mail address without domain": (
+        production({"notify": ["mailto:oncall"]}), f"{P}.notify.0 is 'mailto:oncall'", "mailto:<address>",
+    ),
+    "two mail addresses in one": (
+        production({"notify": ["mailto:a@shop.example,b@shop.example"]}), f"{P}.notify.0 is", "mailto:<address>",
+    ),
+    "a pager without encryption": (
+        production({"notify": ["http://pager.example/key"]}), f"{P}.notify.0 is 'http://pager.example/key'", "https://",
+    ),
+    "a pager with a password": (
+        production({"notify": ["https://a:b@pager.example"]}), f"{P}.notify.0 is", "https://<host>/<path>",
+    ),
+    "a telephone number without country": (
+        production({"notify": ["sms:0301234567"]}), f"{P}.notify.0 is 'sms:0301234567'", "sms:+<country code",
+    ),
+    "a number in place of a recipient": (production({"notify": [5]}), f"{P}.notify.0 is 5", "or {to, topics}"),
+    "a recipient in place of recipients": (
+        production({"notify": "mailto:a@shop.example"}), f"{P}.notify is 'mailto:a@shop.example'", "allowed is a list",
+    ),
+    "a recipient of a topic that does not exist": (
+        production({"notify": [{"to": "mailto:a@shop.example", "topics": ["critcal"]}]}),
+        f"{P}.notify.0.topics.0 is 'critcal'", "did you mean 'critical'?",
+    ),
+    "a recipient of nothing": (
+        production({"notify": [{"to": "mailto:a@shop.example", "topics": []}]}), f"{P}.notify.0.topics is empty",
+        "at least 1",
+    ),
+    "a recipient without address": (
+        production({"notify": [{"topics": ["critical"]}]}), f"{P}.notify.0.to is missing", "has no default",
+    ),
+    "one recipient twice": (
+        production({"notify": ["mailto:a@shop.example", {"to": "mailto:A@shop.example"}]}),
+        f"{P}.notify has mailto:A@shop.example for the topic critical more than once", "once for a topic",
+    ),
     # names of AWS
     "an empty cluster": (attached({"cluster": ""}), f"{S}.cluster is empty", "an ECS cluster: its name or its ARN"),
     "a cluster with spaces": (attached({"cluster": "my cluster"}), f"{S}.cluster is 'my cluster'", "an ECS cluster"),
@@ -246,6 +289,17 @@ WRONG: dict[str, tuple[Context, str, str]] = {
     "zones of another region": (
         attached({}, {**HERE, "availability_zones": ["us-east-1a"]}), f"{P}.availability_zones has us-east-1a",
         "zones of the region, eu-west-1",
+    ),
+    "a chat channel where the service is not": (
+        attached(
+            {},
+            {
+                "account": ACCOUNT, "region": "us-gov-west-1",
+                "chat": {"slack_channel": {"workspace_id": "T0123ABCD", "channel_id": "C0123ABCD"}},
+            },
+            execution_role_arns=[f"arn:aws-us-gov:iam::{ACCOUNT}:role/execution"],
+        ),
+        f"{P}.chat.slack_channel is set, and us-gov-west-1 has no Amazon Q", "allowed is chat.webhook",
     ),
     # patterns
     "a JSON pattern that is not closed": (

@@ -207,7 +207,7 @@ def test_no_step_looks_at_a_target_group_or_a_log_that_the_service_does_not_have
         assert looks.namespaces == set()
 
 
-# What the records say
+# Records of a bake, a rollback and readiness
 
 
 def readiness_check(simulation: Simulation, name: str) -> Check:
@@ -258,6 +258,15 @@ def test_the_outcome_of_a_workers_rollback_says_that_no_requests_were_counted() 
     rollback = simulation_of(KINDS["worker"]).run_alarm_rollback(OUTAGE)
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.reason.endswith("no load balancer: no requests were counted")
+
+
+def test_a_classic_load_balancer_is_said_not_to_be_looked_at() -> None:
+    simulation = simulation_of(KINDS["worker"])
+    simulation.services.classic_load_balancers = ("old",)
+    assert readiness_check(simulation, "requests-are-counted").verdict is Verdict.WARN
+    rollback = simulation.run_alarm_rollback(OUTAGE)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.reason.endswith("Classic Load Balancer old is not looked at: no requests were counted")
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())

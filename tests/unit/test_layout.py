@@ -168,6 +168,8 @@ PURE = (
 NOT_JUDGED = ("rollback.ports.*", "rollback.adapters.*", *COMPOSITION_ROOTS)
 # Everything else that a pure module may import. None of these reads a clock or the outside, but for the calls below.
 PURE_LIBRARIES = {
+    "base64",
+    "binascii",
     "collections",
     "collections.abc",
     "dataclasses",
@@ -185,6 +187,7 @@ PURE_LIBRARIES = {
     "shlex",
     "typing",
     "urllib.parse",
+    "zlib",
 }
 IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input", "eval", "exec", "__import__"}
 

@@ -13,7 +13,8 @@ ENVIRONMENT = "production"
 SCALE = 20.0
 
 # Real time, in the units of the names.
-_POLICY: dict[str, float | int] = {
+_POLICY: dict[str, Any] = {
+    "mode": "act",  # production of `cdk.json` observes at first
     "poll_seconds": 5,
     "verify_interval_seconds": 5,
     "verify_rounds": 3,

@@ -12,7 +12,8 @@ from typing import Any
 
 from local_cloud.processes import child_processes, owned_folders
 from rollback_cli.demo.profile import SCALE
-from rollback_constructs.functions.build_cache import PROJECT, app_sources, file_contents, get_or_build
+from rollback_constructs.functions.build_cache import app_sources, file_contents, get_or_build
+from rollback_constructs.functions.sources import PROJECT
 
 # Stands in the cached assembly for the application's address, which differs in each run.
 APPLICATION_URL_PLACEHOLDER = "http://application.invalid"
@@ -38,9 +39,26 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], replaceme
     context |= {
         "rollback:environments": environment,
         "rollback:overrides": json.dumps(overrides),
+        "rollback:clock_scale": SCALE,
+    }
+    synthesise_context(out, context, replacements)
+
+
+def synthesise_context(out: Path, context: Mapping[str, Any], replacements: Mapping[str, str]) -> None:
+    """Write the cloud assembly of a whole context, from the build cache if no input has changed.
+
+    Args:
+        out: folder that gets the assembly.
+        context: the context of `cdk.json`, without the platform of the bundle: this machine's is used.
+        replacements: placeholder in the context → value in this run.
+
+    Raises:
+        SynthesisFailed: the app ended with an error.
+    """
+    context = {
+        **context,
         "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "rollback:clock_scale": SCALE,
     }
     inputs = [json.dumps(context), *app_sources(), *file_contents(Path(__file__))]
     for file in get_or_build("assemblies", inputs, partial(_run_app, context)).iterdir():

@@ -21,7 +21,8 @@ SECOND_ARGUMENTS = {
     "quarantine": "versions",
     "unquarantine": "versions",
 }
-WITHOUT_ENVIRONMENT = ("completion", "demo", "local")
+_COMMON = ("--quiet", "--verbose", "--debug", "--stack")
+WITHOUT_ENVIRONMENT = ("completion", "demo", "init", "local")
 _VALUES_OF_OPTIONS = {
     "--service": "services",
     "--target-version": "versions",
@@ -55,9 +56,10 @@ def candidates(words: list[str]) -> list[str]:
 
 def _possible(before: list[str], unfinished: str) -> Iterable[str]:
     before = arrange(before, names_cache.environments()) if before else []
-    given = [word for word in before if not word.startswith("-")]
+    values = {position + 1 for position, word in enumerate(before) if word == "--stack"}
+    given = [word for position, word in enumerate(before) if not word.startswith("-") and position not in values]
     if not given:
-        common = ("--help", "--version", "--quiet", "--verbose", "--debug")
+        common = ("--help", "--version", *_COMMON)
         return (*(verb.name for verb in VERBS), *names_cache.environments(), *common)
     verb, environment = given[0], given[1] if len(given) > 1 else None
     if unfinished.startswith("-"):
@@ -102,7 +104,14 @@ def _options(verb: str, before: list[str]) -> Iterable[str]:
     sub_verbs = getattr(command, "commands", {})
     command = next((sub_verbs[word] for word in before if word in sub_verbs), command)
     options = [name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)]  # type: ignore[attr-defined]
-    return (*(name for name in options if name.startswith("--")), "--help", "--quiet", "--verbose", "--debug")
+    return (
+        *(name for name in options if name.startswith("--")),
+        "--help",
+        "--quiet",
+        "--verbose",
+        "--debug",
+        "--stack",
+    )
 
 
 def _sub_verbs(verb: str) -> Iterable[str]:

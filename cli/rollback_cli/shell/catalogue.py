@@ -168,6 +168,14 @@ VERBS: tuple[Verb, ...] = (
         help="Record the database's position, so that a rollback can restore it to before this version's migrations.",
     ),
     Verb(
+        "init",
+        OPERATIONS,
+        "operations.init",
+        "init",
+        help="Describe a running ECS service in `cdk.json`, from what AWS shows of it; reads AWS, and changes nothing "
+        "there.",
+    ),
+    Verb(
         "doctor",
         OPERATIONS,
         "operations.doctor",

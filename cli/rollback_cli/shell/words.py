@@ -1,6 +1,7 @@
 """Words of the command line, put into the order in which the parser takes them.
 
-- `--quiet`, `--verbose` and `--debug` may stand anywhere before `--`; the parser takes them before the verb.
+- `--quiet`, `--verbose`, `--debug` and `--stack NAME` may stand anywhere before `--`; the parser takes them before the
+  verb.
 - `rollback production service` means `rollback start production service`, as in the runbook that this command replaces.
 """
 
@@ -12,7 +13,8 @@ TYPES = ("service", "database", "full", "emergency")
 ENVIRONMENTS = ("production", "staging", "feature")
 COMPLETE = "__complete"  # word by which the completion scripts ask for candidates
 _COMMON_FLAGS = ("--quiet", "-q", "--verbose", "--debug")
-_TEXT_OPTIONS = ("--reason",)  # the word after such an option is its value, whatever it looks like
+_COMMON_OPTIONS = ("--stack",)  # common options with a value
+_TEXT_OPTIONS = ("--reason", *_COMMON_OPTIONS)  # the word after such an option is its value, whatever it looks like
 
 
 def arrange(words: Sequence[str], environments: Sequence[str] = ENVIRONMENTS) -> list[str]:
@@ -31,11 +33,15 @@ def arrange(words: Sequence[str], environments: Sequence[str] = ENVIRONMENTS) ->
 def _take_common_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     rest: list[str] = []
-    for number, word in enumerate(words):
+    position = 0
+    while position < len(words):
+        word = words[position]
         if word == "--":
-            return flags, [*rest, *words[number:]]
-        is_value = number > 0 and words[number - 1] in _TEXT_OPTIONS
-        (flags if word in _COMMON_FLAGS and not is_value else rest).append(word)
+            return flags, [*rest, *words[position:]]
+        is_common = word in _COMMON_FLAGS or word.partition("=")[0] in _COMMON_OPTIONS
+        taken = words[position : position + (2 if word in _TEXT_OPTIONS else 1)]
+        (flags if is_common else rest).extend(taken)
+        position += len(taken)
     return flags, rest
 
 

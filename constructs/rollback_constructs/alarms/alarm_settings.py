@@ -36,8 +36,8 @@ class AlarmSettings(BaseModel):
     max_task_exits_per_period: int | None = Field(
         default=None,
         ge=0,
-        description="tasks that may fail in `shortfall_evaluation_periods` periods: the container's exit code is not "
-        "0, or the task can't start; default: 3 for a service without a load balancer, else no alarm",
+        description="tasks that may fail in `shortfall_evaluation_periods` periods, by an exit code other than 0 or "
+        "without a start. Default: 3 for a service without a load balancer, else no alarm",
     )
     max_target_resets_per_period: int | None = Field(
         default=None,

@@ -1,17 +1,17 @@
 """Leaf alarms on the targets behind load balancers of both kinds: healthy, unhealthy, and resets of connections.
 
 `Minimum` and `Maximum` of host counts are over load balancer nodes and zones. So a target counts as healthy if any node
-finds it healthy, and as unhealthy if every node does (ELB user guides, "Statistics for Application Load Balancer
-metrics" and "Statistics for Network Load Balancer metrics").
+finds it healthy, and as unhealthy if every node does. Source: ELB user guides, "Statistics for Application Load
+Balancer metrics" and "Statistics for Network Load Balancer metrics".
 
 A group without registered targets has no data, and neither has a mistyped one: both guides report the counts "if there
 are registered targets". Tasks that all died deregister their targets, so missing data is breaching (rule 11: `outage`
 is never mute). A mistyped group is found elsewhere: readiness and the doctor ask for data, and Admit compares the alarm
 with ELB before a rollback begins (`guards.rules.check_outage_visible`).
 
-A Network Load Balancer counts no requests and no answers: it has no error rate and no latency. `TCP_Target_Reset_Count`
-has the dimension of the load balancer only, so it is evidence only on a load balancer of the service's own (user guide
-for Network Load Balancers, "Network Load Balancer metrics").
+A Network Load Balancer counts no requests and no answers: it has no error rate and no latency. Its
+`TCP_Target_Reset_Count` is not counted by target group, so on a shared load balancer it may be another service's.
+Source: user guide for Network Load Balancers, "Network Load Balancer metrics".
 """
 
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -21,12 +21,11 @@ from rollback_constructs.alarms.leaf_alarms import BELOW, MISSING_IS_ALARM, MISS
 from rollback_constructs.attachment import AttachedBalancer
 
 Alarms = tuple[cloudwatch.Alarm, ...]
-_NAMESPACES = {False: "AWS/ApplicationELB", True: "AWS/NetworkELB"}  # by `is_network`
 
 
 def namespace_of(balancer: AttachedBalancer) -> str:
     """Return the namespace of a load balancer's metrics."""
-    return _NAMESPACES[balancer.is_network]
+    return "AWS/NetworkELB" if balancer.is_network else "AWS/ApplicationELB"
 
 
 def group_metric(

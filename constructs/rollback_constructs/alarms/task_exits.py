@@ -3,13 +3,9 @@
 ECS has no metric of tasks that ended by themselves. An EventBridge rule for each service writes the events to one log
 group. Sources: Amazon ECS developer guide, "Task state change events", and API reference, `Task`, `stopCode`;
 EventBridge user guide, "Using resource-based policies for Amazon EventBridge", "CloudWatch Logs permissions".
-
-The exit code of the service's own container decides: a sidecar that ECS stops after it ends with a code of its own.
-EventBridge compares name and exit code of the same container (event-ruler, README, array consistency).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
@@ -19,10 +15,10 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from rollback_constructs.alarms.failed_tasks import failed_task_pattern
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.triggers import TriggerSettings
 
-_EXITED, _NOT_STARTED = "EssentialContainerExited", "TaskFailedToStart"
 _WRITERS = ["events.amazonaws.com", "delivery.logs.amazonaws.com"]
 
 
@@ -60,7 +56,7 @@ class TaskExits(Construct):
         """
         for service in services:
             rule = self._rule(service, delivery, dead_letters)
-            rule.add_dependency(self._policy)
+            rule.add_resource_dependency(self._policy)
             dead_letters.add_to_resource_policy(
                 iam.PolicyStatement(
                     principals=[iam.ServicePrincipal("events.amazonaws.com")],
@@ -104,19 +100,7 @@ class TaskExits(Construct):
             self,
             f"Rule-{service.name}",
             description=f"Logs the failed tasks of {service.name}, which an alarm counts",
-            event_pattern={
-                "source": ["aws.ecs"],
-                "detail-type": ["ECS Task State Change"],
-                "detail": {
-                    "lastStatus": ["STOPPED"],
-                    "clusterArn": [cluster],
-                    "group": [f"service:{service.ecs_service}"],
-                    "$or": [
-                        {"stopCode": [_NOT_STARTED]},
-                        {"stopCode": [_EXITED], "containers": _failed_container(service)},
-                    ],
-                },
-            },
+            event_pattern=failed_task_pattern(service, cluster),
             targets=[
                 events.CfnRule.TargetProperty(
                     arn=group,
@@ -129,8 +113,3 @@ class TaskExits(Construct):
                 )
             ],
         )
-
-
-def _failed_container(service: Attachment) -> dict[str, Any]:
-    name = {"name": [service.container]} if service.container is not None else {}
-    return {**name, "exitCode": [{"anything-but": [0]}]}

@@ -8,9 +8,11 @@ from aws_cdk import Token
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.packed import pack
 from rollback_constructs.limits import LimitExceeded
 
 SETTINGS_LIMIT_BYTES = 3500
+PLAIN_SETTINGS_LIMIT_BYTES = 2000  # longer settings are packed: Lambda counts each quote of plain ones twice
 VARIABLES_LIMIT_BYTES = 4096  # Lambda's quota for all variables of a function; it can't be raised
 _LONGEST_ARN_PREFIX = len("arn:aws-us-gov:states:ap-southeast-2:123456789012:stateMachine:")
 _LONGEST_SUFFIX = len("-rollbacks-critical")
@@ -113,16 +115,23 @@ class SettingsTooLarge(LimitExceeded):
 
 
 def compact(settings: Settings) -> str:
-    """Return the settings as the functions read them: JSON without defaults.
+    """Return the settings as the functions read them: JSON without defaults, packed where it is long.
+
+    A URL that CloudFormation fills in can't be packed: the service that this product creates has one, and no
+    environment has more than one of them.
 
     Raises:
         SettingsTooLarge: more than 3,500 bytes; Lambda allows 4 KB for all variables of a function.
     """
     text = settings.model_dump_json(exclude_defaults=True)
+    has_token = Token.is_unresolved(text)
+    if len(text.encode()) > PLAIN_SETTINGS_LIMIT_BYTES and not has_token:
+        text = pack(text)
     if (size := len(text.encode())) > SETTINGS_LIMIT_BYTES:
+        by_base_url = "set base_url of the service that the stack creates, so that they can be packed, " * has_token
         raise SettingsTooLarge(
             f"the settings of {settings.environment} take {size} bytes, at most {SETTINGS_LIMIT_BYTES} fit into the "
-            "functions' environment variables: name fewer services or endpoints, or split the environment"
+            f"functions' environment variables: {by_base_url}name fewer services or endpoints, or split the environment"
         )
     return text
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from itertools import chain
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -310,6 +310,8 @@ class Functions(Construct):
             availability_zones=list(place.availability_zones),
             private_subnet_ids=list(place.private_subnet_ids),
         )
+        # The functions' network interfaces need subnets; nothing here adds a route.
+        Annotations.of(vpc).acknowledge_warning("@aws-cdk/aws-ec2:noSubnetRouteTableId", "no route is added")
         groups = [
             ec2.SecurityGroup.from_security_group_id(self, f"{name.title()}Group{index}", group)
             for index, group in enumerate(place.security_group_ids)

@@ -87,8 +87,8 @@ def _names_in(source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield all nodes but those under `if TYPE_CHECKING:`."""
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        for child in node.orelse:
-            yield from _run_nodes(child)
+        for statement in node.orelse:
+            yield from _run_nodes(statement)
         return
     yield node
     for child in ast.iter_child_nodes(node):

@@ -6,7 +6,6 @@ call; `tests/constructs/pipelines` compares the grants with the calls.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 
 from aws_cdk import CfnOutput, Duration, Stack
@@ -14,9 +13,8 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback.domain.settings.environment import Settings
-from rollback.names import database_function
-from rollback_constructs.functions.access import Access, Grant
+from rollback_constructs.functions.access import Grant
+from rollback_constructs.pipelines.command_grants import CommandGrants
 
 # GitHub Docs, "Configuring OpenID Connect in Amazon Web Services": the provider's URL and its audience.
 ISSUER, AUDIENCE = "token.actions.githubusercontent.com", "sts.amazonaws.com"
@@ -49,21 +47,6 @@ class GitHubActionsSettings(BaseModel):
         return f"repo:{self.repository}:environment:{environment}"
 
 
-@dataclass(frozen=True)
-class PipelineResources:
-    """Names and ARNs of what the commands use.
-
-    Attributes:
-        approve_name: name of the function that takes decisions; None where no rollback waits for one.
-        report_bucket_arn: bucket of the stored reports; None where reports are not stored.
-    """
-
-    table_arn: str
-    workflow_name: str
-    approve_name: str | None
-    report_bucket_arn: str | None
-
-
 class GitHubActionsRoles(Construct):
     """A role for `rollback.yml` and `drill.yml`, one for `approve.yml` where decisions are taken, one for `deploy.yml`.
 
@@ -79,87 +62,42 @@ class GitHubActionsRoles(Construct):
         id_: str,
         *,
         github: GitHubActionsSettings,
-        settings: Settings,
-        access: Access,
-        resources: PipelineResources,
+        environment: str,
+        commands: CommandGrants,
     ) -> None:
         super().__init__(scope, id_)
-        self._github, self._access, self._resources, self._settings = github, access, resources, settings
+        self._github = github
         self._provider_arn = self._provider()
-        name = settings.environment
-        reads = self._reads_report()
         self.rollback = self._role(
-            "Rollback", name, "starts rollbacks and drills", chain(reads, self._starts(), self._notes())
+            "Rollback",
+            environment,
+            "starts rollbacks and drills",
+            chain(commands.report(), commands.start(), commands.notes()),
         )
+        decides = commands.approve()
         self.approve = (
             self._role(
                 "Approve",
-                f"{name}-approval",
+                f"{environment}-approval",
                 "decides about waiting rollbacks",
-                [*reads, access.function_invoke(resources.approve_name)],
+                [*commands.report(), *decides],
             )
-            if resources.approve_name is not None
+            if decides
             else None
         )
         self.deploy = self._role(
             "Deploy",
-            name,
+            environment,
             "deploys, checks deployments and starts their rollbacks",
-            chain(reads, self._starts(), self._notes(), self._deploys(), self._verifies(), self._checkpoints()),
+            chain(
+                commands.report(),
+                commands.start(),
+                commands.notes(),
+                commands.deploy(),
+                commands.verify(),
+                commands.checkpoint(),
+            ),
         )
-
-    def _reads_report(self) -> list[Grant]:
-        """Return the grants of `rollback report`."""
-        resources = self._resources
-        return [
-            self._access.outputs_read(Stack.of(self).stack_name),
-            self._access.ledger_read(resources.table_arn),
-            self._access.reports_read(resources.report_bucket_arn),
-            self._access.ecs_read(),
-            self._access.metrics_read(),
-            self._access.target_groups(),
-        ]
-
-    def _starts(self) -> list[Grant]:
-        """Return the grants of `rollback start`, which looks up the release that it is given by name."""
-        workflow = self._resources.workflow_name
-        return [
-            self._access.execution_start(workflow),
-            self._access.execution_read(workflow),
-            self._access.ledger_query(self._resources.table_arn),
-        ]
-
-    def _notes(self) -> list[Grant]:
-        """Return the grant to note an item of the ledger that can't be read."""
-        return [self._access.ledger_notes(self._resources.table_arn, "UNREADABLE")]
-
-    def _deploys(self) -> list[Grant]:
-        """Return the grants of `rollback-deploy-image`."""
-        return [self._access.definition_register(), self._access.service_update()]
-
-    def _verifies(self) -> list[Grant]:
-        """Return the grants of `rollback check-deploy` and `rollback verify`."""
-        access = self._access
-        labels = [access.image_labels()] if self._settings.reads_labels else []
-        database = [access.function_invoke(database_function(self._settings.prefix))] if self._settings.database else []
-        return [
-            access.images_read(),
-            *labels,
-            access.tasks_read(),
-            access.alarm_states(),
-            access.target_health(),
-            *database,
-        ]
-
-    def _checkpoints(self) -> list[Grant]:
-        """Return the grants of `rollback checkpoint`, where there is a database."""
-        database = self._settings.database
-        if database is None:
-            return []
-        return [
-            self._access.secret_read(database.api_key_secret_arn),
-            self._access.ledger_notes(self._resources.table_arn, "BRANCH#*"),
-        ]
 
     def _provider(self) -> str:
         if self._github.creates_oidc_provider:

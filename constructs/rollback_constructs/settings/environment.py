@@ -32,6 +32,7 @@ from rollback_constructs.alarms.self_monitoring import WatchSettings
 from rollback_constructs.alarms.service_alarms import AlarmSettings
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import FunctionSettings
+from rollback_constructs.messages.recipients import AddressOrRecipient, find_repeated_recipients
 from rollback_constructs.pipelines.github_actions import GitHubActionsSettings
 from rollback_constructs.settings.aws_names import explain_unknown_region, normalise_names, partition_of
 from rollback_constructs.settings.conflicts import find_conflicts, find_loops
@@ -59,7 +60,9 @@ Context = Mapping[str, Any]
 _MAX_LATENCY_SECONDS = 10  # two slow answers fit into the time of a round; stored settings may have more
 _MAX_CONFLICTS_SHOWN = 5  # one mistake in many services is a conflict of each pair of them
 
-_ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
+# CloudFormation has no AWS::Chatbot resources there (the resource schemas of each region, as cfn-lint ships them).
+_PARTITIONS_WITHOUT_CHATBOT = frozenset({"aws-cn", "aws-us-gov"})
+ENVIRONMENT_NAME = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # part of the names of stacks, alarms, roles and functions
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
@@ -107,6 +110,10 @@ class Environment(_Strict):
     github_actions: GitHubActionsSettings | None = None
     chat: ChatSettings = ChatSettings()
     release_watch: ReleaseWatchSettings = ReleaseWatchSettings()
+    notify: tuple[AddressOrRecipient, ...] | None = Field(
+        default=None,
+        description="recipients of pages: addresses, or `{to, topics}`; [] says that another tool subscribes",
+    )
     workflow_timeout_minutes: float = Field(
         default=360,
         gt=0,
@@ -150,6 +157,8 @@ class Environment(_Strict):
 
     def _place_constraints(self) -> dict[str, bool]:
         """Check account, region and zones."""
+        channels = [name for name in ("slack_channel", "teams_channel") if getattr(self.chat, name) is not None]
+        has_chatbot = partition_of(self.region or "") not in _PARTITIONS_WITHOUT_CHATBOT
         foreign_zones = [zone for zone in self.availability_zones if not zone.startswith(self.region or "")]
         return {
             f"region is {self.region!r} without account; set both, or none to use those of the credentials": (
@@ -161,6 +170,8 @@ class Environment(_Strict):
             f"availability_zones has {', '.join(foreign_zones)}; allowed are zones of the region, {self.region}": (
                 not foreign_zones
             ),
+            f"chat.{'.'.join(channels[:1])} is set, and {self.region} has no Amazon Q Developer in chat applications; "
+            "allowed is chat.webhook": not channels or has_chatbot,
         }
 
     def _longest_rollback_minutes(self) -> float:
@@ -224,11 +235,13 @@ class Environment(_Strict):
         duplicates = sorted({name for name in names if names.count(name) > 1})
         created = [service.name for service in self.created_services]
         mistake = find_mistake(self.alarms.error_log_pattern)
+        repeated = list(dict.fromkeys(find_repeated_recipients(self.notify or ())))
         return {
             f"availability_zones is empty; with account and region, name at least two for the network of service "
             f"{', '.join(created)}": not (self.account and self.region and self.created_services)
             or len(self.availability_zones) >= 2,
             f"services has {', '.join(duplicates)} more than once; give each service a name of its own": not duplicates,
+            f"notify has {', '.join(repeated)} more than once; name each address once for a topic": not repeated,
             f"alarms.error_log_pattern is {quote_value(self.alarms.error_log_pattern)}; allowed is a filter pattern of "
             f"CloudWatch Logs: {mistake}": mistake is None,
             f"services has a workload for {', '.join(created)}; allowed is one, describe the others by existing": (
@@ -275,7 +288,7 @@ class Configuration(_Strict):
     """The whole context, validated."""
 
     application: Application
-    environments: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], Environment]
+    environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_NAME)], Environment]
     bundle: BundleSettings
 
     @model_validator(mode="after")

@@ -60,8 +60,9 @@ class Existing(_Strict):
         default=(), description="task roles that the service's definitions name; a rollback has to pass them to ECS"
     )
     execution_role_arns: tuple[str, ...] = Field(
-        min_length=1,
-        description="execution roles that the service's definitions name; a rollback has to pass them to ECS",
+        default=(),
+        description="execution roles that the service's definitions name; a rollback has to pass them to ECS. None: "
+        "the definitions name none, as on EC2 instances whose own role pulls the images",
     )
     log_group: str | None = Field(
         default=None,
@@ -223,6 +224,11 @@ class Service(ServiceSettings):
     def _has_address_for_its_endpoints(self) -> Self:
         if self.endpoints and self.existing is not None and self.base_url is None:
             raise ValueError("base_url is missing; endpoints are checked there: set it, or remove endpoints")
+        if self.endpoints and self.workload is not None and self.workload.certificate_arn and self.base_url is None:
+            raise ValueError(
+                "base_url is missing; endpoints are checked there: with a certificate it is https://<domain of the "
+                "certificate>"
+            )
         return self
 
     @model_validator(mode="after")

@@ -67,19 +67,12 @@ def traffic_guard(rollback: Rollback, view: ServiceView, ports: TrafficPorts) ->
     is_outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or is_outage:
         return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
-    in_alarm = _parts_in_alarm(service, ports)
+    leaf_names = _list_underlying_alarms(service, ports)
+    in_alarm = [name for name, state in ports.alarms.states(leaf_names).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rate_alarms = leaf_alarms(prefix, service, RATE_ALARMS)
     request_count = _count_requests(view, since, ports) if set(in_alarm) & set(rate_alarms) else None
     return guards.check_enough_traffic(in_alarm, rate_alarms, request_count, policy, now)
-
-
-def _parts_in_alarm(service_name: str, ports: TrafficPorts) -> list[str]:
-    """List the alarms in ALARM of which the composite alarms consist: our leaf alarms, and alarms of the team's own."""
-    extra_alarms = ports.settings.service(service_name).extra_alarms
-    own = leaf_alarms(ports.settings.prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS))
-    extra = (extra.alarm for extra in extra_alarms if extra.starts is not Starts.EVIDENCE)
-    return [name for name, state in ports.alarms.states((*own, *extra)).items() if state == "ALARM"]
 
 
 def _count_requests(view: ServiceView, since: datetime, ports: HasAlarms) -> float | None:
@@ -104,7 +97,8 @@ def check_outage_against_elb(service_name: str, view: ServiceView, ports: Outage
     """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
     policy, now = ports.settings.policy, ports.clock.now()
     try:
-        in_alarm = _parts_in_alarm(service_name, ports)
+        states = ports.alarms.states(_list_underlying_alarms(service_name, ports))
+        in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
             group: sum(target.state == "healthy" for target in ports.target_groups.health(group))
             for group in (view.target_groups if in_alarm else ())
@@ -112,6 +106,13 @@ def check_outage_against_elb(service_name: str, view: ServiceView, ports: Outage
     except ExternalServiceError as failure:
         return Check.warned("outage-is-seen", f"the alarm could not be compared with ELB: {failure}")
     return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
+
+
+def _list_underlying_alarms(service_name: str, ports: TrafficPorts) -> tuple[str, ...]:
+    """List the alarms that may fire a composite alarm of the service: our leaf alarms, and the team's own."""
+    extras = ports.settings.service(service_name).extra_alarms
+    leaves = leaf_alarms(ports.settings.prefix, service_name, (*RATE_ALARMS, *STATE_ALARMS))
+    return (*leaves, *(extra.alarm for extra in extras if extra.starts is not Starts.EVIDENCE))
 
 
 def _team_deployment_began_at(service_name: str, view: ServiceView, ports: GuardPorts) -> datetime | None:

@@ -13,7 +13,6 @@ from rollback.names import NO_HEALTHY_TARGETS, NO_RUNNING_TASKS, leaf_alarms
 from rollback.ports.holders import HasTargetGroups
 from rollback.promotion.ports import AlarmReadinessPorts
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.verification.checks.task_rules import NO_LOAD_BALANCER
 
 _DATA_WINDOW = timedelta(hours=1)
 
@@ -60,8 +59,11 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, ports: 
 def _check_requests_are_counted(view: ServiceView, ports: AlarmReadinessPorts) -> Check:
     """Say whether rates, latencies and `bake_minimum_requests` can be judged."""
     name, otherwise = "requests-are-counted", "tasks, logs, queues and the team's own alarms are the evidence"
+    if view.classic_load_balancers:
+        reason = f"{view.why_not_counted or 'a Classic Load Balancer is not looked at'}; use another type"
+        return Check.warned(name, reason)
     if not view.target_groups:
-        return Check.skipped(name, f"{NO_LOAD_BALANCER}; {otherwise}")
+        return Check.skipped(name, f"{view.why_not_counted}; {otherwise}")
     try:
         count = ports.alarms.requests_since(view.target_groups, ports.clock.now())
     except ExternalServiceError as failure:

@@ -16,7 +16,7 @@ from rollback.verification.check_list import CheckOptions, run_checks
 from rollback.verification.checks.alarms import AlarmHandling
 from rollback.verification.checks.evidence_keys import TARGET_GROUP_GONE
 from rollback.verification.checks.ports import ReleaseCheckPorts
-from rollback.verification.checks.task_rules import NO_LOAD_BALANCER, TaskWindow
+from rollback.verification.checks.task_rules import TaskWindow
 from rollback.verification.checks.tasks import check_tasks
 
 
@@ -89,7 +89,7 @@ def _judge_tasks(service_name: str, view: ServiceView, since: datetime, ports: R
     check = check_tasks(ports.settings.service(service_name), view, TaskWindow(since), ports)
     if check.verdict is Verdict.FAIL:
         return BakeVerdict(f"{check.name}: {check.reason}", restarts_bake=True)
-    uncounted = "network load balancer: no requests were counted" if view.target_groups else NO_LOAD_BALANCER
+    uncounted = view.why_not_counted or "network load balancer: no requests were counted"
     return BakeVerdict(note=f"; {uncounted}; {check.reason}")
 
 

@@ -44,6 +44,10 @@ def check_images_protected(release: Release, ports: ImageProtectionPorts) -> Che
     Raises:
         ExternalServiceError: ECR does not answer.
     """
+    pinned = {name: image for name, image in sorted(release.images.items()) if is_pinned(image)}
+    missing = [name for name, image in pinned.items() if ports.images.exists(image) is False]
+    if missing:
+        return Check.skipped(CHECK_NAME, f"ECR does not have the image of {', '.join(missing)}")
     unprotected = list(_unprotected(release, ports.settings, ports.account_and_region, ports))
     evidence = {"images": dict(sorted(release.images.items()))}
     if not unprotected:
@@ -63,11 +67,13 @@ def _unprotected(release: Release, settings: Settings, own: AccountAndRegion | N
             yield f"{name} {foreign}: its owner has to keep the image"
             continue
         repository, _, digest = image.rpartition("@")
-        tag = last_known_good_tag(settings.environment, image)
+        environment, service, version = settings.environment, release.service, release.version
+        tag = last_known_good_tag(environment, image)
+        promote = f"`rollback promote {environment} --service {service} --version {version}`"
         if ports.images.exists(image) is None:
             yield f"the repository of {name} can't be read; name it in `repository` or `sidecar_repositories`"
         elif not str(ports.images.digest_of(f"{repository}:{tag}")).endswith(digest):
-            yield f"{name} has no tag {tag}; promote the release again with `rollback promote`"
+            yield f"{name} has no tag {tag}; {promote} tags the image again"
 
 
 def _why_foreign(image: str, own: AccountAndRegion | None) -> str | None:

@@ -243,7 +243,9 @@ def promote_by_operator(service_name: str, version: str | None, operator_name: s
         raise InvalidRequest(f"{release.version} is quarantined ({release.state_reason}); nothing was changed")
     if not release.is_resolved:
         raise InvalidRequest(f"{release.version} can't be promoted: {why_unresolved(release)}; nothing was changed")
-    if release.state is not ReleaseState.PROMOTED:
+    if release.state is ReleaseState.PROMOTED:
+        protect_images(release, ports)  # a tag may be missing, or a repository new in the settings
+    else:
         promote(release, f"requested by {operator_name}", ports)
     return ports.ledger.release(service_name, release.fingerprint) or release
 

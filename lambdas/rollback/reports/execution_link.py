@@ -4,6 +4,7 @@ _CONSOLES = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
+    "aws-eusc": "console.amazonaws-eusc.eu",
 }
 _PARTS = 8  # arn:<partition>:states:<region>:<account>:execution:<state machine>:<name>
 

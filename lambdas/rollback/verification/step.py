@@ -36,7 +36,7 @@ from rollback.verification.checks.evidence_keys import (
 )
 from rollback.verification.checks.smoke import CHECK_NAME as SMOKE_CHECK
 from rollback.verification.checks.smoke import judge_smoke, run_smoke, skip_smoke, stop_smoke
-from rollback.verification.checks.task_rules import NO_LOAD_BALANCER, WATCH, window_of
+from rollback.verification.checks.task_rules import WATCH, window_of
 from rollback.verification.ports import VerificationPorts
 
 _DATABASE_CHECK = "database-answers-sql"
@@ -259,7 +259,7 @@ def _describe_success(rollback: Rollback, view: ServiceView) -> str:
     plan = rollback.planned().plan
     attempts = rollback.service.attempts if rollback.service is not None else ()
     smoke = rollback.verification.smoke if rollback.verification is not None else None
-    missing = "" if view.target_groups else f"; {NO_LOAD_BALANCER}"
+    missing = f"; {view.why_not_counted}" if view.why_not_counted else ""
     missing += f"; {SMOKE_CHECK} not looked at" if smoke is not None and smoke.never_started else ""
     if not attempts or rollback.service is None:
         return f"{plan.summary}{missing}"

@@ -5,7 +5,7 @@ the API keeps. A property that the API does not know is refused, not dropped.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ class ResourceType:
         finish: runs after creation and after update.
         update: None if any change replaces the resource.
         replaced_by: properties whose change replaces the resource.
+        has_system_tags: whether the resource gets the tags that CloudFormation adds by itself. Only types whose tags
+            some code reads have them (CloudFormation user guide, "Resource tags").
     """
 
     name: str
@@ -42,6 +44,7 @@ class ResourceType:
     update: Callable[[Any, "Resource", Properties], None] | None = None
     delete: Callable[[Any, "Resource"], None] | None = None
     replaced_by: tuple[str, ...] = ()
+    has_system_tags: bool = False
 
 
 class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
@@ -56,6 +59,7 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         self.account = account
         self.region = region
         self.response: dict[str, Any] = {}
+        self.origin: dict[str, str] = {}
 
     @property
     def client(self) -> Any:
@@ -90,15 +94,26 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Properties, account_id: str, region_name: str, **_: Any
+        cls, resource_name: str, cloudformation_json: Properties, account_id: str, region_name: str, **origin: str
     ) -> "Resource":
-        """Create the resource, with a generated name if its properties give none."""
+        """Create the resource, with a generated name if its properties give none.
+
+        Args:
+            resource_name: generated name.
+            cloudformation_json: description of the resource in the template.
+            account_id, region_name: place of the stack.
+            **origin: `StackId` and `LogicalId`, as moto passes them.
+        """
         properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property:
             properties.setdefault(cls.type.name_property, resource_name)
             resource_name = properties[cls.type.name_property]
         resource = cls(resource_name, properties, account_id, region_name)
-        resource.response = resource.call(cls.type.create, cls.type.parameters(dict(properties)))
+        resource.origin = origin
+        parameters = cls.type.parameters(dict(properties))
+        if cls.type.has_system_tags:
+            parameters["Tags"] = [*parameters.get("Tags", ()), *_system_tags(origin)]
+        resource.response = resource.call(cls.type.create, parameters)
         if cls.type.finish:
             cls.type.finish(resource.client, resource)
         return resource
@@ -119,9 +134,11 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         previous_properties = original_resource.properties
         fixed = (*cls.type.replaced_by, *([cls.type.name_property] if cls.type.name_property else []))
         if cls.type.update is None or any(properties.get(name) != previous_properties.get(name) for name in fixed):
-            return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+            return cls.create_from_cloudformation_json(
+                new_resource_name, cloudformation_json, account_id, region_name, **original_resource.origin
+            )
         resource = cls(original_resource.name, properties, account_id, region_name)
-        resource.response = original_resource.response
+        resource.response, resource.origin = original_resource.response, original_resource.origin
         cls.type.update(resource.client, resource, cls.type.parameters(dict(properties)))
         if cls.type.finish:
             cls.type.finish(resource.client, resource)
@@ -149,6 +166,15 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         converted = as_shape(parameters, operation.input_shape, self.type.name)
         answer: dict[str, Any] = getattr(client, method)(**converted)
         return answer
+
+
+def _system_tags(origin: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the tags of a resource of a stack, whose id is `arn:…:stack/<name>/<id>`."""
+    if not origin:
+        return []
+    stack = origin["StackId"]
+    values = {"stack-name": stack.split("/")[1], "stack-id": stack, "logical-id": origin["LogicalId"]}
+    return [{"Key": f"aws:cloudformation:{name}", "Value": value} for name, value in values.items()]
 
 
 def define(resource_type: ResourceType) -> type[Resource]:

@@ -182,6 +182,7 @@ TYPES: tuple[ResourceType, ...] = (
         update=_update_service,
         delete=_delete_service,
         replaced_by=("Cluster", "LaunchType", "DeploymentController"),
+        has_system_tags=True,
     ),
     ResourceType(
         "AWS::ECR::Repository", "ecr", "create_repository",

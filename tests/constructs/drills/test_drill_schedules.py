@@ -10,6 +10,7 @@ from rollback_constructs.settings.environment import Configuration, InvalidSetti
 from stacks.assembly import build, project_context
 
 DRILLS = {"schedule": "cron(0 10 ? * TUE *)", "timezone": "Europe/Berlin", "max_age_days": 14}
+ACTS = {"policy": {"mode": "act"}}
 
 
 def context_with(environment: str, drills: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def test_without_a_schedule_nothing_is_created(templates: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("environment", "drills", "more", "expected"),
     [
-        ("production", DRILLS, {}, r"environments\.production\.drills\.schedule .*allow_production_drills is false"),
+        ("production", DRILLS, ACTS, r"environments\.production\.drills\.schedule .*allow_production_drills is false"),
         ("staging", {**DRILLS, "schedule": "every day"}, {}, r"environments\.staging\.drills\.schedule"),
         ("staging", {**DRILLS, "timezone": "Mars/Olympus"}, {}, r"drills\.timezone is 'Mars/Olympus'; allowed"),
         ("staging", {**DRILLS, "scenario": "full"}, {}, r"environments\.staging\.drills\.scenario"),
@@ -113,5 +114,5 @@ def test_a_wrong_setting_of_drills_fails_synth(
 
 
 def test_production_may_allow_drills() -> None:
-    context = context_with("production", {**DRILLS, "allow_production_drills": True})
+    context = context_with("production", {**DRILLS, "allow_production_drills": True}, **ACTS)
     assert Configuration.read(context).environments["production"].drills.allow_production_drills

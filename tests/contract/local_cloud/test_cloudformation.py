@@ -149,6 +149,31 @@ def test_cloudformation_attaches_and_changes_a_roles_policies(cloud: LocalCloud)
     assert list_all(iam, "list_role_policies", "PolicyNames", RoleName=role_name) == ["two"]
 
 
+def test_a_stack_deletes_each_resource_before_those_that_it_refers_to(cloud: LocalCloud) -> None:
+    """A policy can't be detached from a role that is gone. Ten pairs: in a random order, one of them would fail."""
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    resources: dict[str, Any] = {}
+    for index in range(10):
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        resources[f"Role{index}"] = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document}}
+        resources[f"Policy{index}"] = {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {
+                "PolicyName": f"policy-{index}",
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [allowed]},
+                "Roles": [{"Ref": f"Role{index}"}],
+            },
+        }
+    name = create(cloud, resources, Role={"Ref": "Role0"})
+    role = outputs(cloud, name)["Role"]
+
+    cloud.client("cloudformation").delete_stack(StackName=name)
+
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        cloud.client("iam").get_role(RoleName=role)
+
+
 def test_cloudformation_creates_a_subscription(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
                     "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
@@ -194,3 +219,20 @@ def test_a_test_can_show_a_stack_in_the_middle_of_an_update(cloud: LocalCloud) -
     with busy(cloud, name, "UPDATE_ROLLBACK_IN_PROGRESS"):
         assert stack(cloud, name)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"
     assert stack(cloud, name)["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_an_ecs_service_has_the_tags_of_its_stack(cloud: LocalCloud) -> None:
+    cluster = f"tags-{uuid.uuid4().hex[:8]}"
+    properties = {"ServiceName": "tagged", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Definition"},
+                  "DesiredCount": 0, "Tags": [{"Key": "team", "Value": "shop"}]}  # fmt: skip
+    resources = {
+        "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": cluster}},
+        "Definition": definition("web:1"),
+        "Service": {"Type": "AWS::ECS::Service", "Properties": properties},
+    }
+    name = create(cloud, resources)
+    answer = cloud.client("ecs").describe_services(cluster=cluster, services=["tagged"], include=["TAGS"])
+    tags = {tag["key"]: tag["value"] for tag in answer["services"][0]["tags"]}
+    assert tags["team"] == "shop"
+    assert tags["aws:cloudformation:stack-name"] == name
+    assert tags["aws:cloudformation:logical-id"] == "Service"

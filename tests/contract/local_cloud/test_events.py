@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
+from referee.live import CLUSTER, ECS_SERVICE, SERVICE
+from referee.sample_events import CLUSTER_ARN, TASK_SAMPLES
 
 from local_cloud import clock
 from local_cloud.deployment.server import LocalCloud
@@ -17,6 +19,8 @@ from local_cloud.events import targets as events_targets
 from local_cloud.events.payload import payload_for
 from local_cloud.events.schedule import period_seconds
 from local_cloud.listing import list_all
+from rollback_constructs.alarms.failed_tasks import failed_task_pattern
+from rollback_constructs.attachment import Attachment
 
 EVENT = {
     "version": "0",
@@ -200,6 +204,18 @@ CONTAINERS = [{"name": "app", "exitCode": 1}, {"name": "proxy", "exitCode": 0}, 
 def test_a_pattern_compares_the_fields_of_one_object_of_an_array(pattern: dict[str, Any], matches: bool) -> None:
     event = {**EVENT, "detail": {"state": "STOPPED", "containers": CONTAINERS}}
     assert EventPattern.load(json.dumps({"detail": pattern})).matches_event(event) is matches
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("name", TASK_SAMPLES)
+def test_the_embedded_eventbridge_finds_failed_tasks_as_the_referee_does(name: str) -> None:
+    event, is_failure = TASK_SAMPLES[name]
+    service = Attachment(
+        name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container=SERVICE, task_role_arns=(),
+        execution_role_arns=(),
+    )  # fmt: skip
+    pattern = json.dumps(failed_task_pattern(service, CLUSTER_ARN))
+    assert EventPattern.load(pattern).matches_event(event) is is_failure
 
 
 def test_an_event_for_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, cloud: LocalCloud) -> None:

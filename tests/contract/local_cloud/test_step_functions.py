@@ -277,6 +277,28 @@ def test_the_time_limit_of_a_state_machine_ends_a_token_wait(machines: Machines,
     assert [(entry["status"], entry["stopDate"]) for entry in executions] == [("TIMED_OUT", end["stopDate"])]
 
 
+def test_a_running_execution_keeps_its_definition_and_the_next_one_has_the_new_one(
+    machines: Machines, queue: str
+) -> None:
+    """API reference, UpdateStateMachine: running executions continue to use the previous definition and role."""
+    asking = {**task_with_token(queue), "Next": "Before"}
+    del asking["End"]
+    before = {"Ask": asking, "Before": {"Type": "Pass", "Result": "before", "End": True}}
+    arn = machines.create(before)
+    running = machines.api.start_execution(stateMachineArn=arn)["executionArn"]
+    token = machines.token(running)
+    after = {"StartAt": "After", "States": {"After": {"Type": "Pass", "Result": "after", "End": True}}}
+
+    machines.api.update_state_machine(stateMachineArn=arn, definition=json.dumps(after))
+
+    machines.api.send_task_success(taskToken=token, output="{}")
+    assert machines.end_of(running)["output"] == '"before"'
+    described = machines.api.describe_state_machine_for_execution(executionArn=running)
+    assert json.loads(described["definition"])["StartAt"] == "Ask"
+    following = machines.api.start_execution(stateMachineArn=arn)["executionArn"]
+    assert machines.end_of(following)["output"] == '"after"'
+
+
 def test_the_history_is_paged_and_can_be_reversed(machines: Machines) -> None:
     execution = machines.start({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}})
     machines.end_of(execution)

@@ -117,6 +117,7 @@ class FakeServices:
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         }
         self.target_groups: tuple[str, ...] = (TARGET_GROUP,)
+        self.classic_load_balancers: tuple[str, ...] = ()
         self.behaviours: dict[str, Behaviour] = {}
         self.default_behaviour: Behaviour = "healthy"
         self.draining = 0
@@ -284,6 +285,7 @@ class FakeServices:
                 "ecs", "DeploymentConfiguration", deep_copy(self.deployment_configuration)
             ),
             target_groups=self.target_groups,
+            classic_load_balancers=self.classic_load_balancers,
             shape=self.shape,
             revisions={
                 arn: ServiceRevision(definition_arn=revision.definition_arn, images=dict(revision.images))

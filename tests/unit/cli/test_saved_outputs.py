@@ -11,6 +11,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 from rollback_cli import deployed_stack, saved_outputs
 from rollback_cli.shell.cache_folder import cache_folder
+from rollback_cli.shell.common_options import common_options
 from rollback_constructs.settings.environment import Application, stack_names
 
 STACK, ACCOUNT = "MacroAiProductionRollbackStack", "123456789012"
@@ -146,3 +147,26 @@ def test_the_copy_can_be_read_by_its_user_alone(cloudformation: CloudFormation) 
 def test_the_command_looks_for_the_stack_that_cdk_deploys(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROLLBACK_STACK", raising=False)
     assert deployed_stack.stack_name(environment) == stack_names(Application(), environment)[1]
+
+
+def test_the_option_names_the_stack_and_wins_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLBACK_STACK", "Variable")
+    assert deployed_stack.stack_name("production") == "Variable"
+    monkeypatch.setattr(common_options, "stack", "Option")
+    assert deployed_stack.stack_name("production") == "Option"
+
+
+@pytest.mark.parametrize("more", [{}, {"ApproveFunctionName": "approve", "ReportBucket": "reports"}])
+def test_the_outputs_of_a_guard_are_read_in_the_stack_of_an_importing_app(more: dict[str, str]) -> None:
+    """Outputs of the app itself, such as one with the name Settings, are left alone."""
+    outputs = {**OUTPUTS, **more}
+    guard = {f"Rollback{name}": value for name, value in outputs.items()}
+    of_the_app = {"Settings": "no JSON", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:orders"}
+
+    assert deployed_stack.from_outputs({**of_the_app, **guard}, "Shop") == deployed_stack.from_outputs(outputs, STACK)
+
+
+def test_a_guard_of_another_version_is_named_by_the_output_that_it_lacks() -> None:
+    guard = {f"Rollback{name}": value for name, value in OUTPUTS.items() if name != "WorkflowArn"}
+    with pytest.raises(InvalidRequest, match="stack Shop has no output 'RollbackWorkflowArn'"):
+        deployed_stack.from_outputs(guard, "Shop")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rollback_constructs.functions.bundling import FUNCTIONS, LAMBDAS
+from rollback_constructs.functions.bundling import FUNCTIONS
 from rollback_constructs.functions.import_graph import UnreadableImport, imports_of
+from rollback_constructs.functions.sources import LAMBDAS
 
 
 def package(root: Path, **sources: str) -> Path:

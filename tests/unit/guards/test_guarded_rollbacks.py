@@ -24,6 +24,7 @@ from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.service_progress import ServiceProgress
 from rollback.domain.settings.policy import Policy
+from rollback.domain.settings.watched import ExtraAlarm, Starts
 from rollback.domain.stored import ReadResult
 from rollback.guards import rules as guards
 from rollback.names import leaf_alarm
@@ -207,7 +208,20 @@ def test_alarms_about_rates_are_suppressed_if_there_were_few_requests() -> None:
     assert check.evidence == {"in_alarm": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
 
 
-@pytest.mark.parametrize("leaf", ["unhealthy-targets", "task-shortfall", "error-logs"])
+def test_an_alarm_of_the_teams_own_beside_a_rate_needs_no_requests_unless_it_is_evidence_only() -> None:
+    service = SETTINGS.service(SERVICE)
+    for starts, outcome in ((Starts.SERVICE, Outcome.SUCCEEDED), (Starts.EVIDENCE, Outcome.SUPPRESSED)):
+        described = service.model_copy(update={"extra_alarms": (ExtraAlarm(alarm="checkout", starts=starts),)})
+        simulation = start_simulation()
+        simulation.replace(settings=simulation.ports.settings.model_copy(update={"services": (described,)}))
+        simulation.alarms.in_alarm |= {"checkout", leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")}
+        simulation.alarms.serve(simulation.services.target_groups[0], 3, simulation.clock.now())
+        assert simulation.run().outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "leaf", ["unhealthy-targets", "task-shortfall", "error-logs", "task-exits", "queue-age", "target-resets"]
+)
 def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None:
     simulation = start_simulation()
     simulation.alarms.in_alarm |= {leaf_alarm(SETTINGS.prefix, SERVICE, name) for name in ("error-rate", leaf)}

@@ -11,6 +11,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.errors import CallRefused, RefusalKind
 from rollback.promotion.image_protection import protect_images
+from rollback.promotion.promote import promote_by_operator
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.account_and_region import AccountAndRegion
 
@@ -67,6 +68,7 @@ def test_an_image_that_this_product_may_not_tag_is_named_in_readiness_and_does_n
 def test_a_repository_that_the_settings_do_not_name_is_named_in_readiness() -> None:
     simulation, v1 = simulation_with(SIDECAR)
     simulation.images.denied.add("proxy")
+    simulation.images.tags.clear()
     protect_images(v1, simulation.ports)
     assert tags_of(simulation, f"{ECR}/proxy") == []
     assert "the repository of proxy can't be read; name it in `repository`" in check_of(simulation).reason
@@ -78,16 +80,19 @@ def test_a_missing_tag_is_found_with_the_way_to_set_the_tag_again() -> None:
     (tag,) = tags_of(simulation, f"{ECR}/proxy")
     del simulation.images.tags[tag]
     reason = check_of(simulation).reason
-    assert "proxy has no tag last-known-good-production-bbbbbbbbbbbb; promote the release again" in reason
+    assert "proxy has no tag last-known-good-production-bbbbbbbbbbbb; `rollback promote production" in reason
+    promote_by_operator(SERVICE, "v1", "ada", simulation.ports)
+    assert check_of(simulation).verdict is Verdict.PASS
 
 
 def test_a_repository_that_may_be_read_and_not_tagged_does_not_hinder_the_promotion() -> None:
     simulation, v1 = simulation_with(SIDECAR)
+    simulation.images.tags.clear()
 
     def refuse(*_: Any) -> None:
         raise access_denied_error("PutImage")
 
-    simulation.images.add_tag = refuse  # type: ignore[method-assign]
+    simulation.images.add_tag = refuse  # type: ignore[method-assign, assignment]
     protect_images(v1, simulation.ports)
     assert check_of(simulation).verdict is Verdict.WARN
 
@@ -99,6 +104,6 @@ def test_an_image_that_ecr_does_not_have_is_not_promoted() -> None:
     def refuse(*_: Any) -> None:
         raise CallRefused("ECR does not have it", action="ecr:BatchGetImage", kind=RefusalKind.NOT_FOUND)
 
-    simulation.images.add_tag = refuse  # type: ignore[method-assign]
+    simulation.images.add_tag = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(CallRefused, match="does not have"):
         protect_images(v1, simulation.ports)

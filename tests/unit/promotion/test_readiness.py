@@ -14,7 +14,6 @@ from support.stand_ins import access_denied_error
 from rollback.check import Verdict
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import CallRefused, ExternalServiceError
-from rollback.promotion.image_protection import protect_images
 from rollback.promotion.promote import adopt_running_releases, record_deployment
 from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
 from rollback.resources.aws.cloudformation_stack import StackState, StackView, list_drift
@@ -27,8 +26,7 @@ def simulation_with_ready_target(**changes: Any) -> Simulation:
     simulation = Simulation()
     group = simulation.services.target_groups[0]
     recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
-    target = simulation.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
-    protect_images(target, simulation.ports)
+    simulation.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
     return simulation
 
 

@@ -87,9 +87,9 @@ def test_a_task_that_fails_by_itself_fails_the_check(task: ServiceTask, part: st
         pytest.param(stopped("UserInitiated", exit_codes={"worker": 143}), id="stopped by an operator"),
         pytest.param(stopped("SpotInterruption", exit_codes={"worker": 143}), id="Spot took the instance"),
         pytest.param(stopped(exit_codes={"worker": 1}, minutes_ago=6), id="before the window"),
-        pytest.param(stopped(exit_codes={"worker": 1}, deployment_id="ecs-svc/1"), id="of a former deployment"),
+        pytest.param(stopped(exit_codes={"worker": 1}, deployment_id="ecs-svc/1"), id="a former deployment began it"),
         pytest.param(
-            stopped(exit_codes={"worker": 1}, deployment_id="", definition_arn="d:1"), id="of a former definition"
+            stopped(exit_codes={"worker": 1}, deployment_id="", definition_arn="d:1"), id="it has a former definition"
         ),
     ],
 )
@@ -220,7 +220,7 @@ def test_tasks_that_can_not_be_listed_are_no_evidence() -> None:
     def refuse(_: Any) -> Any:
         raise access_denied_error("ListTasks")
 
-    simulation.services.service_tasks = refuse  # type: ignore[method-assign]
+    simulation.services.service_tasks = refuse  # type: ignore[method-assign, assignment]
     rollback = simulation.run_alarm_rollback(DEGRADED)
     assert rollback.outcome is Outcome.FAILED
     check = check_of(rollback)

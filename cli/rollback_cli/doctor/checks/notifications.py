@@ -22,7 +22,10 @@ def notification_questions(x: Examination) -> list[Question]:
 
 def _topic(arn: str, is_critical: bool, x: Examination, report: Reporter) -> Finding:
     name = arn.rsplit(":", 1)[-1]
-    to_do = f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS; then confirm it"
+    to_do = (
+        f"aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS; then confirm it. Or "
+        f"set `notify` in cdk.json, and deploy {x.stack_name}"
+    )
     tell = report.failed if is_critical else report.warned
     try:
         subscriptions = x.aws.items("sns", "ListSubscriptionsByTopic", "Subscriptions", TopicArn=arn)

@@ -83,6 +83,10 @@ def _container_insights(service: ServiceSettings, x: Examination, report: Report
 
 def _target_groups(service: ServiceSettings, x: Examination, report: Reporter) -> Finding:
     view = x.ports.services.describe(service)
+    if view.classic_load_balancers:
+        names = ", ".join(view.classic_load_balancers)
+        to_do = "use an Application or Network Load Balancer, or go on without counted requests"
+        return report.warned(f"Classic Load Balancer {names} is not looked at", to_do)
     if not view.target_groups:
         return report.passed("the service has no load balancer, so its requests are not counted: its tasks are judged")
     groups = read_group_health(view, x.ports)

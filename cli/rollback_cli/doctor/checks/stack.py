@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rollback.domain.settings.packed import parse_settings
+from rollback.product_version import product_version, shortened
 from rollback.workflow.route import EDGES, Step
 from rollback_cli.doctor.examination import Examination, question
 from rollback_cli.doctor.finding import Finding, Group, Question, Reporter
@@ -13,10 +15,11 @@ _DATABASE_STEPS = frozenset({Step.DATABASE, Step.RECONNECT, Step.DATA_LOSS})
 
 
 def stack_questions(x: Examination) -> list[Question]:
-    """Ask about the stack's state, the version of the state machine, the functions' settings and the ledger."""
+    """Ask about the stack's state and version, the state machine, the functions' settings and the ledger."""
     return [
         question(Group.STACK, "stack-is-deployed", lambda report: _state(x, report)),
-        question(Group.STACK, "state-machine-is-of-this-version", lambda report: _version(x, report)),
+        question(Group.STACK, "stack-is-of-this-version", lambda report: _version(x, report)),
+        question(Group.STACK, "state-machine-is-of-this-version", lambda report: _state_machine(x, report)),
         question(Group.STACK, "functions-have-these-settings", lambda report: _settings(x, report)),
         question(Group.STACK, "ledger-is-active", lambda report: _ledger(x, report)),
     ]
@@ -36,6 +39,21 @@ def _state(x: Examination, report: Reporter) -> Finding:
 
 
 def _version(x: Examination, report: Reporter) -> Finding:
+    """Compare the version of the stack with the command's. Another one may work, and was never tried together."""
+    own, deployed = product_version(), x.deployment.version
+    if deployed == own:
+        return report.passed(f"stack and command are both {shortened(own)}")
+    seen = (
+        f"the command is {shortened(own)}, and the stack was deployed by {shortened(deployed)}"
+        if deployed is not None
+        else f"the command is {shortened(own)}, and the stack does not name the version that deployed it"
+    )
+    return report.warned(
+        seen, f"use the command of the stack's version, or deploy this one: `cdk deploy {x.stack_name}`"
+    )
+
+
+def _state_machine(x: Examination, report: Reporter) -> Finding:
     """Compare the steps of the deployed state machine with those of this version's route."""
     answer = x.aws.call("stepfunctions", "DescribeStateMachine", stateMachineArn=x.deployment.workflow_arn)
     deployed = _edges_of(json.loads(answer["definition"]))
@@ -77,9 +95,7 @@ def _settings(x: Examination, report: Reporter) -> Finding:
     for name in x.functions:
         variables = x.function_variables(name)
         try:
-            actual = (
-                type(x.settings).model_validate_json(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
-            )
+            actual = parse_settings(variables.get("ROLLBACK_SETTINGS", "")).model_dump(mode="json")
         except ValueError:
             problems.append(f"{name} has settings that this version can't read")
             continue

@@ -24,7 +24,7 @@ _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
 _QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
 _COARSE_SECONDS = 300
-_APPLICATION = "app/"  # begin of an application load balancer's name in CloudWatch
+_COUNTED_PROTOCOLS = frozenset({"HTTP", "HTTPS"})  # only application load balancers use them (ELB API)
 
 
 class CloudWatchAlarms:
@@ -186,11 +186,11 @@ class CloudWatchAlarms:
             )
             groups = [group for page in pages for group in page["TargetGroups"]]
         pairs = [
-            (dimension_of(group["TargetGroupArn"]), dimension_of(arn))
+            (dimension_of(group["TargetGroupArn"]), dimension_of(arn), group.get("Protocol") in _COUNTED_PROTOCOLS)
             for group in groups
             for arn in group.get("LoadBalancerArns", ())
         ]
-        counting = [(group, balancer) for group, balancer in pairs if balancer.startswith(_APPLICATION)]
+        counting = [(group, balancer) for group, balancer, is_counted in pairs if is_counted]
         return counting, bool(counting) or not pairs
 
 

@@ -7,7 +7,7 @@ class LogBaseline(BaseModel):
     """Error lines in full minutes of the bake, recorded at promotion.
 
     Attributes:
-        requests: requests in the same minutes; None: the service has no target group.
+        requests: requests in the same minutes; None: no load balancer counts them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it

@@ -1,9 +1,9 @@
 """Settings of an environment: synth writes them, and the functions read them from one environment variable.
 
-The variable has compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an
-emergency must not depend on a parameter store. Names known at deployment only (table, topic, state machine) have
-variables of their own. An open rollback's document has a copy, which is read leniently: another version may have other
-settings.
+The variable has compact JSON without defaults, packed where it is long (`packed.py`). Lambda allows 4 KB for all
+environment variables together, and an emergency must not depend on a parameter store. Names known at deployment only
+(table, topic, state machine) have variables of their own.
+An open rollback's document has a copy, which is read leniently: another version may have other settings.
 """
 
 import re
@@ -106,13 +106,20 @@ class ServiceSettings(BaseModel):
     )
     smoke_timeout_seconds: float = Field(default=120, gt=0, description="limit of the smoke command's task")
     queues: tuple[Queue, ...] = Field(
-        default=(), max_length=MAX_QUEUES, description="SQS queues that the service reads"
+        default=(),
+        max_length=MAX_QUEUES,
+        exclude_if=lambda value: not value,
+        description="SQS queues that the service reads",
     )
     extra_alarms: tuple[ExtraAlarm, ...] = Field(
-        default=(), max_length=50, description="alarms of the team's own about this service"
+        default=(),
+        max_length=50,
+        exclude_if=lambda value: not value,
+        description="alarms of the team's own about this service",
     )
     unwatched: tuple[Unwatched, ...] = Field(
         default=(),
+        exclude_if=lambda value: not value,
         description="resources that `existing` does not name; synth derives the list, so `cdk.json` may not have it",
     )
 

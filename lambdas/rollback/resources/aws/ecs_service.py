@@ -11,6 +11,7 @@ IN_FLIGHT = frozenset({"PENDING", "IN_PROGRESS", "STOP_REQUESTED"}) | ROLLING_BA
 ENDED_ELSEWHERE = frozenset({"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"})
 
 
+NO_LOAD_BALANCER = "no load balancer: no requests were counted"
 SCALING_FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 
 
@@ -106,6 +107,7 @@ class ServiceView(_Frozen):
     Attributes:
         revisions: ARN → revision, of the newest service deployment and of `currentServiceRevisions`.
         current_revisions: ARN → running tasks (`currentServiceRevisions`); empty if ECS lists none.
+        classic_load_balancers: names of Classic Load Balancers, which have no target groups and are not looked at.
     """
 
     arn: str
@@ -116,6 +118,7 @@ class ServiceView(_Frozen):
     newest: ServiceDeployment | None
     deployment_configuration: dict[str, Any]
     target_groups: tuple[str, ...] = ()
+    classic_load_balancers: tuple[str, ...] = ()
     shape: ServiceShape = ServiceShape()
     revisions: dict[str, ServiceRevision] = {}
     current_revisions: dict[str, int] = {}
@@ -129,6 +132,16 @@ class ServiceView(_Frozen):
     def has_revisions_of(self, definition_arn: str) -> bool:
         """Report whether ECS lists a revision with this definition; its deployments may have different revisions."""
         return any(revision.definition_arn == definition_arn for revision in self.revisions.values())
+
+    @property
+    def why_not_counted(self) -> str:
+        """Reason why no requests are counted and no targets checked; empty if the service has target groups."""
+        if self.target_groups:
+            return ""
+        if self.classic_load_balancers:
+            names = ", ".join(self.classic_load_balancers)
+            return f"Classic Load Balancer {names} is not looked at: no requests were counted"
+        return NO_LOAD_BALANCER
 
     @property
     def other_deployments(self) -> int:

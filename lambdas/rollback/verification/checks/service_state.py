@@ -11,7 +11,6 @@ from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.target_group_health import GroupState, conclusive_groups, describe_inconclusive_groups
 from rollback.service.ports import ServiceReadPorts
 from rollback.verification.checks.evidence_keys import REFUSED, TARGET_GROUP_GONE
-from rollback.verification.checks.task_rules import NO_LOAD_BALANCER
 
 
 def check_steady_state(view: ServiceView, release: Release, ports: ServiceReadPorts) -> Check:
@@ -30,7 +29,7 @@ def check_target_health(view: ServiceView, ports: HasTargetGroups) -> Check:
     """Check that every task is healthy in every target group that has health checks."""
     name = "target-health"
     if not view.target_groups:
-        return Check.skipped(name, NO_LOAD_BALANCER)
+        return Check.skipped(name, view.why_not_counted)
     groups = read_group_health(view, ports)
     inconclusive = describe_inconclusive_groups(groups)
     deleted = [group for group in groups if group.state is GroupState.GONE]

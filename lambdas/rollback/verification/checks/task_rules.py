@@ -23,7 +23,6 @@ from rollback.resources.aws.ecs_task import (
 
 CHECK_NAME = "tasks-keep-running"
 WATCH = timedelta(minutes=2)
-NO_LOAD_BALANCER = "no load balancer: no requests were counted"
 _SHOWN = 3  # failed tasks in a message
 
 

@@ -5,6 +5,8 @@ Replaced in moto:
 - `ResourceMap.update`: moto compares templates, so a resource whose references changed is not updated. Here resources
   change in the order of their dependencies, and a change of *resolved* properties updates a resource. So a service
   follows its new task definition. Replaced and removed resources are deleted last.
+- `ResourceMap.delete`: moto deletes in a random order, and so a role before the policy that is attached to it. Here
+  each resource is deleted before those that it refers to. `RetainExceptOnCreate` retains too.
 - `Stack`: moto raises a failure of a resource to the caller. Here the stack ends in CREATE_FAILED or UPDATE_FAILED with
   an event that names the resource, as on AWS with rollback disabled: nothing is rolled back.
 - `CloudFormationBackend.create_stack`: moto asks for exports before it creates resources, and loses their failures.
@@ -69,6 +71,7 @@ def install(models: Mapping[str, Any]) -> None:
     parsing.parse_and_delete_resource = _delete
     parsing.ResourceMap.parse_ssm_parameter = _ssm_parameter
     parsing.ResourceMap.update = _update_map
+    parsing.ResourceMap.delete = _delete_map
     CloudFormationBackend.create_stack = _create_stack_call
     Stack.create_resources = _create_stack
     Stack.update = _update_stack
@@ -198,6 +201,19 @@ def _update_map(self: Any, template: dict[str, Any], parameters: dict[str, Any] 
             self._delete_resource(resource, description)
         except Exception as error:
             raise ResourceFailed(logical_id, description["Type"], _reason(error)) from error
+
+
+def _delete_map(self: Any) -> None:
+    """Delete a stack's resources, each before those that it refers to; retained ones stay."""
+    for logical_id in reversed(_in_dependency_order(self._resource_json_map)):
+        description, resource = self._resource_json_map[logical_id], self._parsed_resources.get(logical_id)
+        if description.get("DeletionPolicy") in _KEPT_WHEN_REMOVED or resource is None or isinstance(resource, str):
+            continue
+        try:
+            self._delete_resource(resource, description)
+        except Exception as error:
+            raise ResourceFailed(logical_id, description["Type"], _reason(error)) from error
+        self._parsed_resources.pop(logical_id)
 
 
 def _update_changed(resources_map: Any) -> list[tuple[str, Any, Any]]:

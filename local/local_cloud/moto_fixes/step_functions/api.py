@@ -7,6 +7,8 @@ Replaced in moto:
 - GetExecutionHistory ignores `reverseOrder`, and has no pages.
 - DescribeExecution and ListExecutions omit `stopDate` of a TIMED_OUT execution. A text output is written without its
   quotes, and spaces differ.
+- DescribeStateMachineForExecution gives the definition of the state machine as it is now, not the execution's own,
+  which a running execution keeps (API reference, UpdateStateMachine).
 - Errors of the interpreter reach the client without their code.
 """
 
@@ -24,6 +26,7 @@ from local_cloud.moto_fixes.step_functions.definition import transition_problems
 
 _stock_validate = StepFunctionsParserBackend._validate_definition
 _stock_describe = StepFunctionResponse.describe_execution
+_stock_describe_machine = StepFunctionResponse.describe_state_machine_for_execution
 _stock_list = StepFunctionResponse.list_executions
 _stock_start = StepFunctionsParserBackend.start_execution
 
@@ -70,6 +73,13 @@ def _describe_execution(self: Any) -> Any:
     return answer
 
 
+def _describe_machine_of_execution(self: Any) -> Any:
+    answer = _stock_describe_machine(self)
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    answer.result.update(definition=execution.state_machine.definition, roleArn=execution.role_arn)
+    return answer
+
+
 def _list_executions(self: Any) -> Any:
     answer = _stock_list(self)
     for entry in answer.result["executions"]:
@@ -95,4 +105,5 @@ def install() -> None:
     StepFunctionResponse.stop_execution = _stop_execution
     StepFunctionResponse.get_execution_history = _get_execution_history
     StepFunctionResponse.describe_execution = _describe_execution
+    StepFunctionResponse.describe_state_machine_for_execution = _describe_machine_of_execution
     StepFunctionResponse.list_executions = _list_executions

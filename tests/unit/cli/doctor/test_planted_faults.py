@@ -59,6 +59,14 @@ def observe_mode(patient: Patient) -> None:
     with_settings(patient, policy=patient.simulation.ports.settings.policy.model_copy(update={"mode": "observe"}))
 
 
+def another_version(patient: Patient) -> None:
+    patient.version = f"0.0.9+{'a' * 64}"
+
+
+def version_without_output(patient: Patient) -> None:
+    patient.version = None
+
+
 def another_definition(patient: Patient) -> None:
     machine = patient.account.machines["rollback"]
     definition = json.loads(machine["definition"])
@@ -218,6 +226,8 @@ FAULTS: dict[str, tuple[Plant, str, Verdict, str]] = {
     "clock five minutes ahead": (clock_is_ahead, "clock-is-right", FAIL, "by 299 s"),
     "stack rolled back": (change("stack.StackStatus", "UPDATE_ROLLBACK_FAILED"), "stack-is-deployed", FAIL, "FAILED"),
     "stack in progress": (change("stack.StackStatus", "UPDATE_IN_PROGRESS"), "stack-is-deployed", WARN, "PROGRESS"),
+    "stack of another version": (another_version, "stack-is-of-this-version", WARN, "deployed by 0.0.9 (aaaaaaaa)"),
+    "stack of an old version": (version_without_output, "stack-is-of-this-version", WARN, "does not name the version"),
     "state machine of another version": (another_definition, "state-machine-is-of-this-version", FAIL, "verify"),
     "functions with other settings": (settings_differ, "functions-have-these-settings", FAIL, "policy"),
     "ledger gone": (change("table.TableStatus", "DELETING"), "ledger-is-active", FAIL, "DELETING"),

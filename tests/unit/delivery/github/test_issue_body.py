@@ -194,6 +194,7 @@ ARN = "arn:{partition}:states:eu-west-1:123456789012:execution:m:one"
         (ARN.format(partition="aws"), "console.aws.amazon.com"),
         (ARN.format(partition="aws-cn"), "console.amazonaws.cn"),
         (ARN.format(partition="aws-us-gov"), "console.amazonaws-us-gov.com"),
+        (ARN.format(partition="aws-eusc"), "console.amazonaws-eusc.eu"),
     ],
 )
 def test_an_execution_has_a_page_in_the_console_of_its_partition(execution: str, host: str) -> None:

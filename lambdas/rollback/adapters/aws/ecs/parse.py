@@ -103,6 +103,9 @@ def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: It
         newest=latest,
         deployment_configuration=dict(service.get("deploymentConfiguration", {})),
         target_groups=tuple(b["targetGroupArn"] for b in service.get("loadBalancers", ()) if "targetGroupArn" in b),
+        classic_load_balancers=tuple(
+            b["loadBalancerName"] for b in service.get("loadBalancers", ()) if "loadBalancerName" in b
+        ),
         shape=shape_of(service),
         revisions={
             arn: ServiceRevision(definition_arn=r["taskDefinition"], images=resolved_images(r))
