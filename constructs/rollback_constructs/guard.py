@@ -97,6 +97,7 @@ class RollbackGuard(Construct):
         github: GitHubSettings | Mapping[str, Any] | None = None,
         github_actions: GitHubActionsSettings | Mapping[str, Any] | None = None,
         chat: ChatSettings | Mapping[str, Any] | None = None,
+        notify: Sequence[str | Mapping[str, Any]] | None = None,
         triggers: TriggerSettings | Mapping[str, Any] | None = None,
         watch: WatchSettings | Mapping[str, Any] | None = None,
         database_alarms: DatabaseAlarmSettings | Mapping[str, Any] | None = None,
@@ -131,6 +132,7 @@ class RollbackGuard(Construct):
             github: repository that gets statuses and issues. Default: none.
             github_actions: roles for jobs of GitHub Actions. Default: none.
             chat: messages to Slack, Teams or another chat. Default: none.
+            notify: recipients of pages, such as `mailto:oncall@example.com`. Default: none, and synth warns.
             triggers: delivery of events, and the interval of the janitor. Default: those of `TriggerSettings`.
             watch: alarms on the rollback system itself. Default: those of `WatchSettings`.
             database_alarms: alarms on the database. Default: those of `DatabaseAlarmSettings`.
@@ -152,7 +154,7 @@ class RollbackGuard(Construct):
         services, problems = self._describe_services(service, more_services, service_props)
         given = {
             "policy": policy, "approval": approval, "alarms": alarms, "database": database, "drills": drills,
-            "github": github, "github_actions": github_actions, "chat": chat, "triggers": triggers, "watch": watch,
+            "github": github, "github_actions": github_actions, "chat": chat, "notify": notify, "triggers": triggers, "watch": watch,
             "database_alarms": database_alarms, "functions": functions, "ledger": ledger, "keys": keys,
             "reports": reports, "workflow_timeout_minutes": workflow_timeout_minutes,
         }  # fmt: skip

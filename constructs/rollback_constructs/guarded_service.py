@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.environment import HealthEndpoint
-from rollback_constructs.settings.service import Existing
+from rollback.domain.settings.watched import ExtraAlarm, Queue
+from rollback_constructs.settings.service import Balancer, Existing
 
 # `<account>.dkr.ecr.<region>.<suffix>/<name>:<tag>`, each part of which may be a token
 _ECR_IMAGE = re.compile(
@@ -37,12 +38,17 @@ class ServiceProps(TypedDict, total=False):
         load_balancer: load balancer, or its ARN or full name. A token is the ARN of an Application Load Balancer.
             Default: that of the target groups.
         target_groups: target groups, or their ARNs or full names. Default: those that the service is attached to.
+        load_balancers: load balancers with their target groups, for a service behind several; instead of the two
+            above. Default: none.
         load_balancer_shared: whether other services use the load balancer. Default: yes.
         task_roles: task roles, or their ARNs, old and new ones. Default: that of the task definition.
         execution_roles: execution roles, or their ARNs, old and new ones. Default: that of the task definition.
         log_group: log group of the container, or its name or ARN. Default: that of the container's `awslogs` driver.
         error_log_pattern: filter pattern of error lines. Default: that of `alarms`.
         repository: repository of the container's image, or its name, ARN or URI. Default: that of the image.
+        sidecar_repositories: repositories of the other containers' images, or their names, ARNs or URIs. Default: none.
+        queues: SQS queues that the service reads, with the age that a message may have. Default: none.
+        extra_alarms: alarms of the team's own about the service, and what each starts. Default: none.
         environment_file_buckets: buckets of the definition's `environmentFiles`, or their names. Default: none.
         commit_from: source of a release's git commit. Default: `variable:GIT_COMMIT`.
         stack: name of the CloudFormation stack that deploys the service. Default: the stack of the service's construct.
@@ -57,12 +63,16 @@ class ServiceProps(TypedDict, total=False):
     endpoints: Sequence[HealthEndpoint | Mapping[str, Any]]
     load_balancer: elbv2.ILoadBalancerV2 | str
     target_groups: Sequence[elbv2.ITargetGroup | str]
+    load_balancers: Sequence[Balancer | Mapping[str, Any]]
     load_balancer_shared: bool
     task_roles: Sequence[iam.IRole | str]
     execution_roles: Sequence[iam.IRole | str]
     log_group: logs.ILogGroup | str
     error_log_pattern: str
     repository: ecr.IRepository | str
+    sidecar_repositories: Sequence[ecr.IRepository | str]
+    queues: Sequence[Queue | Mapping[str, Any]]
+    extra_alarms: Sequence[ExtraAlarm | Mapping[str, Any]]
     environment_file_buckets: Sequence[s3.IBucket | str]
     commit_from: str
     stack: str
