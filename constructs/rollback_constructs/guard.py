@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any, Unpack
 
 import jsii
-from aws_cdk import Duration, Stack, Token
+from aws_cdk import Annotations, Duration, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
@@ -154,8 +154,8 @@ class RollbackGuard(Construct):
         services, problems = self._describe_services(service, more_services, service_props)
         given = {
             "policy": policy, "approval": approval, "alarms": alarms, "database": database, "drills": drills,
-            "github": github, "github_actions": github_actions, "chat": chat, "notify": notify, "triggers": triggers, "watch": watch,
-            "database_alarms": database_alarms, "functions": functions, "ledger": ledger, "keys": keys,
+            "github": github, "github_actions": github_actions, "chat": chat, "notify": notify, "triggers": triggers,
+            "watch": watch, "database_alarms": database_alarms, "functions": functions, "ledger": ledger, "keys": keys,
             "reports": reports, "workflow_timeout_minutes": workflow_timeout_minutes,
         }  # fmt: skip
         self._services = services
@@ -377,9 +377,14 @@ class RollbackGuard(Construct):
         return InvalidSettings("\n  ".join([f"the properties of RollbackGuard {self.node.path} are wrong:", *unique]))
 
     def _check_at_synthesis(self) -> None:
-        """Fail the synthesis if a load balancer was attached to a service behind the guard, which doesn't watch it."""
+        """Fail the synthesis if a load balancer was attached to a service behind the guard, which doesn't watch it.
+
+        Warnings name what is left out.
+        """
         counts = [service.target_groups_now() for service in self._services]
         self.node.add_validation(_AttachedTargetGroups(self.node.path, self._services, counts))
+        for line in (line for service in self._services for line in service.left_out):
+            Annotations.of(self).add_warning_v2("rollback:left-out", line)
 
     def _name(self, service: str | None) -> str:
         return self.settings.service(service).name if service is not None else self.settings.services[0].name

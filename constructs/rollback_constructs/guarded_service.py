@@ -84,6 +84,12 @@ class ServiceProps(TypedDict, total=False):
 _SETTING_OF_PROP = {"task_roles": "task_role_arns", "execution_roles": "execution_role_arns"}
 PROP_OF_SETTING = {setting: prop for prop, setting in _SETTING_OF_PROP.items()}
 _EXISTING = tuple(Existing.model_fields)  # the section `existing` in `cdk.json`; other settings are the service's own
+# Setting that is optional → what is left out without it.
+_WITHOUT = {
+    "execution_role_arns": "a rollback can't deploy a definition that names an execution role",
+    "log_group": "its error lines are not counted",
+    "repository": "the expiry of its images is not looked at",
+}
 # Attributes of constructs that are the value of a setting; a construct has one of them.
 _VALUES = (
     "role_arn", "secret_arn", "key_arn", "bucket_name", "log_group_name", "repository_name", "queue_name", "alarm_name",
@@ -144,6 +150,17 @@ class RollbackService:
             service_name = service_name.rpartition("/")[2]  # the cluster in an ARN can't be compared with a token
         settings = {"cluster": cluster_name, "ecs_service": service_name, **_to_settings(props)}
         return cls(_nest(settings))
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each property that the service can do without, and then is watched or rolled back less well."""
+        known = {*self.settings, *self.settings["existing"]} if "existing" in self.settings else set(self.settings)
+        return [
+            f"{self.settings.get('name')} has no {PROP_OF_SETTING.get(name, name)} "
+            f"({self.hints.get(name, 'it was not given')}): {consequence}"
+            for name, consequence in _WITHOUT.items()
+            if name not in known
+        ]
 
     def target_groups_now(self) -> int:
         """Count the target groups that the service's construct is attached to by now."""
