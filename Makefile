@@ -80,7 +80,7 @@ docs: $(TOOLS) ## Build the documentation site into build/site; a wrong link fai
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html, or serve it: $(BIN)/mkdocs serve"
 
-# In an environment of its own: checkov pins boto3 and a hundred other packages (decision 57).
+# In an environment of its own: checkov pins boto3 and a hundred other packages (decision 52).
 $(CHECKOV): $(STAMP) tests/static_analysis/templates/requirements.lock
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .checkov
 	$(BIN)/uv pip install --quiet --python .checkov/bin/python --require-hashes -r tests/static_analysis/templates/requirements.lock

@@ -20,7 +20,7 @@ from rollback.domain.settings.release_watch import ReleaseWatchSettings
 _SETTINGS = ReleaseWatchSettings()
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _PATHS = ("/health", "/api/status", "/api/ping")
-_ERROR_RATE = 0.003  # of a healthy release
+_ERROR_RATE = 0.003  # a healthy release has some
 _HOURS_BETWEEN_DISTURBANCES, _DISTURBANCE_SECONDS, _DISTURBED_RATE = 2.0, 3.0, 0.5
 _MARK_SECONDS, _MARK_FALSE = 30, 1 / 10_000
 

@@ -37,7 +37,7 @@ def build(
         context: replaces keys of `cdk.json`; the CDK's command line replaces both.
         validate: run CDK's own template validator, which takes half of the time of a synth.
         review: run three packs of cdk-nag at synth, which fails on a finding without acknowledgement:
-            `rollback_constructs.acknowledgements`, `rollback_constructs.compliance`.
+            `rollback_constructs.findings.acknowledgements`, `rollback_constructs.findings.compliance`.
 
     Raises:
         InvalidSettings: a setting is wrong; the message has its path, its value and what is allowed.

@@ -12,9 +12,9 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from rollback.names import LAST_KNOWN_GOOD
-from rollback_constructs.acknowledgements import acknowledge
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.compliance import acknowledge_by_type
+from rollback_constructs.findings.acknowledgements import acknowledge
+from rollback_constructs.findings.compliance import acknowledge_by_type
 from rollback_constructs.settings.environment import Environment
 from rollback_constructs.settings.service import Service, Workload
 

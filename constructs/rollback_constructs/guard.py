@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any, Unpack
 
 import jsii
-from aws_cdk import Duration, Stack, Token
+from aws_cdk import Annotations, Duration, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
@@ -26,6 +26,7 @@ from rollback.domain.settings.drills import DrillSettings
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.github import GitHubSettings
 from rollback.domain.settings.policy import Policy
+from rollback.domain.settings.release_watch import ReleaseWatchSettings
 from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs.alarms.database_alarms import DatabaseAlarmSettings
 from rollback_constructs.alarms.self_monitoring import WatchSettings
@@ -97,6 +98,8 @@ class RollbackGuard(Construct):
         github: GitHubSettings | Mapping[str, Any] | None = None,
         github_actions: GitHubActionsSettings | Mapping[str, Any] | None = None,
         chat: ChatSettings | Mapping[str, Any] | None = None,
+        notify: Sequence[str | Mapping[str, Any]] | None = None,
+        release_watch: ReleaseWatchSettings | Mapping[str, Any] | None = None,
         triggers: TriggerSettings | Mapping[str, Any] | None = None,
         watch: WatchSettings | Mapping[str, Any] | None = None,
         database_alarms: DatabaseAlarmSettings | Mapping[str, Any] | None = None,
@@ -131,6 +134,8 @@ class RollbackGuard(Construct):
             github: repository that gets statuses and issues. Default: none.
             github_actions: roles for jobs of GitHub Actions. Default: none.
             chat: messages to Slack, Teams or another chat. Default: none.
+            notify: recipients of pages, such as `mailto:oncall@example.com`. Default: none, and synth warns.
+            release_watch: watch over fresh releases. Default: ten minutes, a look every ten seconds.
             triggers: delivery of events, and the interval of the janitor. Default: those of `TriggerSettings`.
             watch: alarms on the rollback system itself. Default: those of `WatchSettings`.
             database_alarms: alarms on the database. Default: those of `DatabaseAlarmSettings`.
@@ -152,8 +157,9 @@ class RollbackGuard(Construct):
         services, problems = self._describe_services(service, more_services, service_props)
         given = {
             "policy": policy, "approval": approval, "alarms": alarms, "database": database, "drills": drills,
-            "github": github, "github_actions": github_actions, "chat": chat, "triggers": triggers, "watch": watch,
-            "database_alarms": database_alarms, "functions": functions, "ledger": ledger, "keys": keys,
+            "github": github, "github_actions": github_actions, "chat": chat, "notify": notify,
+            "release_watch": release_watch, "triggers": triggers,
+            "watch": watch, "database_alarms": database_alarms, "functions": functions, "ledger": ledger, "keys": keys,
             "reports": reports, "workflow_timeout_minutes": workflow_timeout_minutes,
         }  # fmt: skip
         self._services = services
@@ -375,9 +381,14 @@ class RollbackGuard(Construct):
         return InvalidSettings("\n  ".join([f"the properties of RollbackGuard {self.node.path} are wrong:", *unique]))
 
     def _check_at_synthesis(self) -> None:
-        """Fail the synthesis if a load balancer was attached to a service behind the guard, which doesn't watch it."""
+        """Fail the synthesis if a load balancer was attached to a service behind the guard, which doesn't watch it.
+
+        Warnings name what is left out.
+        """
         counts = [service.target_groups_now() for service in self._services]
         self.node.add_validation(_AttachedTargetGroups(self.node.path, self._services, counts))
+        for line in (line for service in self._services for line in service.left_out):
+            Annotations.of(self).add_warning_v2("rollback:left-out", line)
 
     def _name(self, service: str | None) -> str:
         return self.settings.service(service).name if service is not None else self.settings.services[0].name

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from rollback.domain.settings.connections import ConnectionSettings
 from rollback.domain.settings.environment import HealthEndpoint
-from rollback_constructs.settings.service import Existing
+from rollback.domain.settings.watched import ExtraAlarm, Queue
+from rollback_constructs.settings.service import Balancer, Existing
 
 # `<account>.dkr.ecr.<region>.<suffix>/<name>:<tag>`, each part of which may be a token
 _ECR_IMAGE = re.compile(
@@ -37,12 +38,17 @@ class ServiceProps(TypedDict, total=False):
         load_balancer: load balancer, or its ARN or full name. A token is the ARN of an Application Load Balancer.
             Default: that of the target groups.
         target_groups: target groups, or their ARNs or full names. Default: those that the service is attached to.
+        load_balancers: load balancers with their target groups, for a service behind several; instead of the two
+            above. Default: none.
         load_balancer_shared: whether other services use the load balancer. Default: yes.
         task_roles: task roles, or their ARNs, old and new ones. Default: that of the task definition.
         execution_roles: execution roles, or their ARNs, old and new ones. Default: that of the task definition.
         log_group: log group of the container, or its name or ARN. Default: that of the container's `awslogs` driver.
         error_log_pattern: filter pattern of error lines. Default: that of `alarms`.
         repository: repository of the container's image, or its name, ARN or URI. Default: that of the image.
+        sidecar_repositories: repositories of the other containers' images, or their names, ARNs or URIs. Default: none.
+        queues: SQS queues that the service reads, with the age that a message may have. Default: none.
+        extra_alarms: alarms of the team's own about the service, and what each starts. Default: none.
         environment_file_buckets: buckets of the definition's `environmentFiles`, or their names. Default: none.
         commit_from: source of a release's git commit. Default: `variable:GIT_COMMIT`.
         stack: name of the CloudFormation stack that deploys the service. Default: the stack of the service's construct.
@@ -57,12 +63,16 @@ class ServiceProps(TypedDict, total=False):
     endpoints: Sequence[HealthEndpoint | Mapping[str, Any]]
     load_balancer: elbv2.ILoadBalancerV2 | str
     target_groups: Sequence[elbv2.ITargetGroup | str]
+    load_balancers: Sequence[Balancer | Mapping[str, Any]]
     load_balancer_shared: bool
     task_roles: Sequence[iam.IRole | str]
     execution_roles: Sequence[iam.IRole | str]
     log_group: logs.ILogGroup | str
     error_log_pattern: str
     repository: ecr.IRepository | str
+    sidecar_repositories: Sequence[ecr.IRepository | str]
+    queues: Sequence[Queue | Mapping[str, Any]]
+    extra_alarms: Sequence[ExtraAlarm | Mapping[str, Any]]
     environment_file_buckets: Sequence[s3.IBucket | str]
     commit_from: str
     stack: str
@@ -74,6 +84,12 @@ class ServiceProps(TypedDict, total=False):
 _SETTING_OF_PROP = {"task_roles": "task_role_arns", "execution_roles": "execution_role_arns"}
 PROP_OF_SETTING = {setting: prop for prop, setting in _SETTING_OF_PROP.items()}
 _EXISTING = tuple(Existing.model_fields)  # the section `existing` in `cdk.json`; other settings are the service's own
+# Setting that is optional → what is left out without it.
+_WITHOUT = {
+    "execution_role_arns": "a rollback can't deploy a definition that names an execution role",
+    "log_group": "its error lines are not counted",
+    "repository": "the expiry of its images is not looked at",
+}
 # Attributes of constructs that are the value of a setting; a construct has one of them.
 _VALUES = (
     "role_arn", "secret_arn", "key_arn", "bucket_name", "log_group_name", "repository_name", "queue_name", "alarm_name",
@@ -134,6 +150,17 @@ class RollbackService:
             service_name = service_name.rpartition("/")[2]  # the cluster in an ARN can't be compared with a token
         settings = {"cluster": cluster_name, "ecs_service": service_name, **_to_settings(props)}
         return cls(_nest(settings))
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each property that the service can do without, and then is watched or rolled back less well."""
+        known = {*self.settings, *self.settings["existing"]} if "existing" in self.settings else set(self.settings)
+        return [
+            f"{self.settings.get('name')} has no {PROP_OF_SETTING.get(name, name)} "
+            f"({self.hints.get(name, 'it was not given')}): {consequence}"
+            for name, consequence in _WITHOUT.items()
+            if name not in known
+        ]
 
     def target_groups_now(self) -> int:
         """Count the target groups that the service's construct is attached to by now."""

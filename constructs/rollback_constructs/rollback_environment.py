@@ -18,7 +18,6 @@ from rollback.names import degraded_alarm, outage_alarm
 from rollback.product_version import product_version
 from rollback_constructs import promotion, workflow
 from rollback_constructs import release_watch as release_watch_workflow
-from rollback_constructs.acknowledgements import acknowledge_environment
 from rollback_constructs.alarms.database_alarms import DatabaseAlarms
 from rollback_constructs.alarms.self_monitoring import (
     ADVICE_ON_PROMOTIONS,
@@ -29,9 +28,10 @@ from rollback_constructs.alarms.self_monitoring import (
 from rollback_constructs.alarms.service_alarms import ServiceAlarms
 from rollback_constructs.alarms.task_exits import TaskExits
 from rollback_constructs.attachment import Attachment
-from rollback_constructs.compliance import acknowledge_by_type
 from rollback_constructs.dashboard import RollbackDashboard
 from rollback_constructs.drills import Drills
+from rollback_constructs.findings.acknowledgements import acknowledge_environment
+from rollback_constructs.findings.compliance import acknowledge_by_type
 from rollback_constructs.functions.access import Access
 from rollback_constructs.functions.bundling import BundleSettings
 from rollback_constructs.functions.function_settings import compact

@@ -90,7 +90,6 @@ def test_an_override_replaces_its_members_and_leaves_the_others(base: dict[str, 
         ({"functions": {"reserved_concurrency": {"service": 0}}}, "functions.reserved_concurrency.service"),
         ({"functions": {"reserved_concurrency": {"report": 2}}}, "functions.reserved_concurrency.report is 2"),
         ({"keys": {"ledger": "alias/mine"}}, "environments.production.keys.ledger"),
-        ({"services": [{"existing": {}}]}, "execution_role_arns"),
         (
             {"services": [{"smoke_command": ["pnpm", "smoke"], "smoke_timeout_seconds": 600}]},
             "allowed is less than policy.verify_timeout_minutes, 600 seconds",

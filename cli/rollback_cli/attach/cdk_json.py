@@ -4,9 +4,7 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +110,16 @@ def write(path: Path, content: bytes, original: bytes | None) -> None:
     current = target.read_bytes() if target.exists() else None
     if current != original:
         raise InvalidRequest(f"{path} was changed meanwhile; run the command again; nothing was written")
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(target.stat().st_mode & 0o777 if original is not None else 0o644)
-        Path(temporary).replace(target)
+        temporary.chmod(target.stat().st_mode & 0o777 if original is not None else 0o644)
+        temporary.replace(target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        temporary.unlink(missing_ok=True)
         raise
 
 

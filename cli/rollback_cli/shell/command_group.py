@@ -1,6 +1,6 @@
 """Group of commands whose verbs come from the catalogue. A verb is imported when it is invoked, not for the list."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, cast
 
@@ -66,18 +66,23 @@ def _keep_as_it_is(parameter: Any) -> Any:
     return parameter
 
 
+def _convert_without_pydantic(parameters: Iterable[Any]) -> None:
+    """Set the conversion of the parameters that are texts or choices."""
+    for parameter in parameters:
+        descriptor = getattr(parameter, "type_descriptor", None)
+        annotation = descriptor.annotation if descriptor is not None and parameter.nargs == 1 else None
+        if annotation is str:
+            _keep_as_it_is(parameter)
+        elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
+            parameter._runtime_param = _Chosen(annotation)
+
+
 class _VerbCommand(TyperCommand):
     """Command of one verb, whose texts, choices and option --help are converted without pydantic."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
-        for parameter in self.params:
-            descriptor = getattr(parameter, "type_descriptor", None)
-            annotation = descriptor.annotation if descriptor is not None and parameter.nargs == 1 else None
-            if annotation is str:
-                _keep_as_it_is(parameter)
-            elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
-                cast("Any", parameter)._runtime_param = _Chosen(annotation)
+        _convert_without_pydantic(self.params)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""
@@ -101,6 +106,7 @@ class CatalogueGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = cast(dict[str, Command], _CataloguedCommands())
+        _convert_without_pydantic(self.params)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""

@@ -97,7 +97,7 @@ class FunctionSettings(BaseModel):
     reserved_concurrency: ReservedConcurrency = ReservedConcurrency()
 
     def memory_of(self, function: str) -> int:
-        """Return the memory of a function in MiB, by its name (decision 53)."""
+        """Return the memory of a function in MiB, by its name (decision 50)."""
         return self.service_memory_mib if function == "service" else self.memory_mib
 
     @model_validator(mode="before")

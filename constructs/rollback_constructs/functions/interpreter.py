@@ -58,7 +58,9 @@ def _candidates(version: str) -> Iterator[str]:
         if candidate.is_file():
             yield str(candidate)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-    yield from (str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python{version}")))
+    beside_this_one = Path(sys.base_prefix).parent  # pyenv's folder, also if neither HOME nor the variable names it
+    for versions in dict.fromkeys((pyenv, beside_this_one)):
+        yield from (str(path) for path in sorted(versions.glob(f"{version}.*/bin/python{version}")))
     if managed := _uv("python", "find", "--managed-python", "--no-python-downloads", version).stdout.strip():
         yield managed
 

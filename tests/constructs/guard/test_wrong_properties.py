@@ -1,10 +1,13 @@
 """Wrong properties of RollbackGuard: all of them together, a line each, by the names that the app gave."""
 
+import re
 from typing import Any
 
 import pytest
 from aws_cdk import App, Stack, Token
 from aws_cdk import aws_ecs as ecs
+from aws_cdk.assertions import Annotations as StackAnnotations
+from aws_cdk.assertions import Match
 from constructs.guard.conftest import ATTRIBUTES, Shop, make_app
 
 from rollback_constructs.guard import RollbackGuard
@@ -39,8 +42,8 @@ def problems(stack: Stack, **props: Any) -> list[str]:
         ({"of": {"base_url": "shop.example"}}, ["base_url is 'shop.example'; allowed is https://<host>"]),
         ({"of": {"endpoint": []}}, ["endpoint is not a setting; did you mean endpoints?"]),
         (
-            {"of": {"repository": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/api"}},
-            ["repository is an ECR repository in region eu-central-1; ecs_service is in eu-west-1"],
+            {"of": {"log_group": "arn:aws:logs:eu-central-1:123456789012:log-group:/team/api"}},
+            ["log_group is a log group in region eu-central-1; ecs_service is in eu-west-1"],
         ),
         (
             {"policy": {"bake_minutes": -1}, "ledger": {"retain": "no"}, "of": {"container": "a b"}},
@@ -62,10 +65,21 @@ def test_a_wrong_property_is_one_line(app: App, props: dict[str, Any], expected:
 
 
 def test_a_missing_property_of_a_service_of_another_app_is_named(app: App) -> None:
-    some = {name: ATTRIBUTES[name] for name in ("cluster", "ecs_service", "container")}
+    some = {name: ATTRIBUTES[name] for name in ("cluster", "ecs_service")}
     lines = problems(Stack(app, "Missing"), service=RollbackService.from_attributes(**some))
-    assert "execution_roles is missing" in lines
-    assert not [line for line in lines if "environments." in line or "existing" in line]
+    assert sorted(lines) == ["container is missing", "name is missing"]
+
+
+def test_what_is_left_out_without_optional_properties_is_a_warning(app: App) -> None:
+    some = {name: ATTRIBUTES[name] for name in ("cluster", "ecs_service", "container")}
+    stack = Stack(app, "LeftOut")
+    RollbackGuard(stack, "Guard", service=RollbackService.from_attributes(**some), application="shop")
+    for line in (
+        "api has no log_group (it was not given): its error lines are not counted",
+        "api has no repository (it was not given): the expiry of its images is not looked at",
+        "api has no execution_roles (it was not given): a rollback can't deploy a definition that",
+    ):
+        StackAnnotations.from_stack(stack).has_warning("/LeftOut/Guard", Match.string_like_regexp(re.escape(line)))
 
 
 def test_a_guard_before_the_container_says_so() -> None:
@@ -83,8 +97,8 @@ def test_a_container_without_awslogs_and_an_image_of_another_registry_say_why_no
     assert service.hints["log_group"] == "the container has no log driver, not awslogs"
     assert service.hints["repository"] == "the container's image is in no repository of ECR"
     assert service.hints["execution_role_arns"] == "the task definition has no execution role"
-    assert "execution_roles is missing; the task definition has no execution role" in problems(
-        stack, service=shop.service
+    assert "api has no log_group (the container has no log driver, not awslogs): its error lines are not counted" in (
+        service.left_out
     )
 
 

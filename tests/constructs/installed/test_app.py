@@ -60,5 +60,5 @@ def test_a_service_that_the_repositorys_app_creates_is_refused_in_one_line(tmp_p
 
 
 def test_the_feature_flags_are_those_of_the_repository() -> None:
-    ours = {name: value for name, value in project_context().items() if name.startswith("@aws-cdk/")}
+    ours = {name: value for name, value in project_context().items() if name.startswith("@aws-cdk")}
     assert dict(FEATURE_FLAGS) == ours, "copy the flags of cdk.json into rollback_constructs/feature_flags.py"

@@ -1,6 +1,6 @@
 """Findings of cfn-lint and checkov that are intended, with the reason. A row that no finding needs is an error too.
 
-Those of cdk-nag are on the resources: `rollback_constructs.acknowledgements`, `rollback_constructs.compliance`.
+Those of cdk-nag are on the resources: `rollback_constructs.findings`.
 """
 
 from collections.abc import Mapping

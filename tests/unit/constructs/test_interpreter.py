@@ -66,6 +66,17 @@ def test_pyenvs_interpreter_is_found_though_its_shim_fails(monkeypatch: pytest.M
     assert find_interpreter(VERSION) == str(place / f"python{VERSION}")
 
 
+def test_an_interpreter_beside_the_one_that_runs_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place = tmp_path / f"{VERSION}.0" / "bin"
+    place.mkdir(parents=True)
+    (place / f"python{VERSION}").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", "/nonexistent")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "3.0.0"))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "elsewhere"))
+    assert find_interpreter(VERSION) == str(place / f"python{VERSION}")
+
+
 def test_without_an_interpreter_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     commands = without_uv(monkeypatch, "error: Failed to install\n  cause: dns error")
     monkeypatch.setenv("PATH", str(tmp_path))

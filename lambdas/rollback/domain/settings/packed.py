@@ -1,7 +1,7 @@
 """Text of the settings in an environment variable and in the stack's output: JSON, or packed JSON where it is long.
 
 Packed settings are zlib's bytes in base64 behind `z:`. The settings of many services repeat one another, so that they
-take an eighth, and the functions still depend on nothing but their variables (decision 56).
+take an eighth, and the functions still depend on nothing but their variables (decision 51).
 """
 
 import base64

@@ -298,7 +298,7 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     cloudwatch.set_alarm_state(AlarmName=worker.name, StateValue="ALARM", StateReason="test")
     assert worker.wait_for_status("ROLLBACK_SUCCESSFUL")["statusReason"].startswith("Deployment alarm")
-    failures = [(kind, detail) for kind, detail, _ in emitted if detail["eventName"] == "SERVICE_DEPLOYMENT_FAILED"]
+    failures = [(kind, detail) for kind, detail, _ in emitted if detail.get("eventName") == "SERVICE_DEPLOYMENT_FAILED"]
     assert [kind for kind, _ in failures] == ["ECS Service Action"]  # the circuit breaker is off
     assert "deploymentId" not in failures[0][1]
     worker.update(taskDefinition=worker.release("v3"))
