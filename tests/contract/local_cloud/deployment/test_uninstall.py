@@ -58,7 +58,7 @@ def bucket(cloud: LocalCloud) -> Iterator[str]:
         "approval": {"required_for": ["forced"], "approvers": ["arn:aws:iam::*:role/on-call"]},
         "triggers": {"janitor_minutes": 120},  # the functions are not to run here
     }
-    for name in [name for name in _remaining(cloud) if name.startswith("/aws/")]:  # of another test in this process
+    for name in [name for name in _remaining(cloud) if name.startswith("/aws/")]:  # another test in this process left them
         cloud.client("logs").delete_log_group(logGroupName=name)
     outputs = deploy_assembly(cloud, _assembly(context), [STACK])[STACK]
     yield outputs["ReportBucket"]
