@@ -41,7 +41,7 @@ def test_production_retains_its_ledger_its_images_and_all_logs(templates: dict[s
     kinds = [resource["Type"] for stack in STACKS for resource in retained(templates[stack]).values()]
     assert kinds.count("AWS::DynamoDB::Table") == kinds.count("AWS::ECR::Repository") == 1
     all_resources = [resource for stack in STACKS for resource in templates[stack]["Resources"].values()]
-    assert kinds.count("AWS::Logs::LogGroup") == [r["Type"] for r in all_resources].count("AWS::Logs::LogGroup") == 7
+    assert kinds.count("AWS::Logs::LogGroup") == [r["Type"] for r in all_resources].count("AWS::Logs::LogGroup") == 8
 
 
 @pytest.mark.parametrize("environment", ["Staging", "Feature"])
