@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -63,6 +62,7 @@ _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
 _CLOCK_SCALE = "rollback:clock_scale"  # how much faster alarms are evaluated; only the embedded cloud has one
+_Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]  # an infinite one would turn the comparison off
 _IMAGE_TAG = "image_tag"
 CONTEXT_KEYS = (_APPLICATION, _ENVIRONMENTS, _IMAGE_TAG, _OVERRIDES, _ONLY, _PLATFORM, _PYTHON, _CLOCK_SCALE)
 
@@ -396,7 +396,7 @@ def _select_environments(context: Context, environment_names: list[str]) -> list
 def _clock_scale(context: Context) -> float:
     value = context.get(_CLOCK_SCALE, 1)
     try:
-        return TypeAdapter(PositiveFloat).validate_python(value)
+        return TypeAdapter(_Scale).validate_python(value)
     except ValidationError as error:
         raise InvalidSettings(f"context {_CLOCK_SCALE!r} is {value!r}; allowed is a number above 0") from error
 

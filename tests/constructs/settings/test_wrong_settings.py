@@ -55,7 +55,7 @@ def test_alarms_are_compared_with_the_window_by_the_clock_of_the_cloud() -> None
     assert Configuration.read({**short_window, "rollback:clock_scale": "20"}).environments  # from the command line
 
 
-@pytest.mark.parametrize("scale", [0, -1, "fast", None, [20]])
+@pytest.mark.parametrize("scale", [0, -1, "fast", None, [20], "inf", float("nan")])
 def test_a_clock_scale_that_is_no_positive_number_is_refused(scale: Any) -> None:
     with pytest.raises(InvalidSettings, match=r"context .rollback:clock_scale. is .*; allowed is a number above 0"):
         Configuration.read({**CONTEXT, "rollback:clock_scale": scale})
