@@ -19,6 +19,7 @@ if "id" in plan:
     with open(os.environ["GITHUB_OUTPUT"], "a") as file:
         file.write(f"rollback-id={{plan['id']}}\\noutcome={{plan['outcome']}}\\n")
 print(plan.get("says", ""))
+print(plan.get("complains", ""), file=sys.stderr)
 sys.exit(plan.get("code", 0))
 """
 HOSTILE = 'it\'s "done"; $(touch owned) `touch owned` ${{ github.token }} && touch owned'
@@ -155,9 +156,11 @@ def test_a_rollback_is_a_dry_run_unless_that_is_switched_off(page: Page) -> None
 
 
 def test_a_rollback_that_was_not_recorded_points_to_the_log(page: Page) -> None:
-    page.answers = {"start": {"code": 2}}
+    page.answers = {"start": {"code": 2, "complains": "error: no release v9 in the ledger"}}
     job = page.run("rollback", environment="production", reason="a typo")
     assert job.conclusion == "failure"
+    assert "    error: no release v9 in the ledger\n" in job.summary
+    assert "error: no release v9 in the ledger" in job.log
     assert len(page.words) == 1
     assert 'The log of the step "Roll back and wait" says why' in job.summary
 
